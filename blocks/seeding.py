@@ -1,0 +1,98 @@
+"""Save blocks from settings in the environment, for the first time or on request.
+
+People may edit blocks in the Prefect UI afterwards: seeding leaves a block that
+exists alone unless told to overwrite it.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from urllib.parse import urlsplit
+
+from prefect.blocks.core import Block
+from pydantic import SecretStr
+
+from blocks.database import Database
+from blocks.gateway import Gateway
+from blocks.loading import NAME
+from blocks.object_storage import ObjectStorage, make_credentials
+from blocks.reading import Reading
+from blocks.spending import Spending
+from schema.failures import Misconfigured
+
+ALL_BLOCKS: tuple[type[Block], ...] = (Database, ObjectStorage, Gateway, Reading, Spending)
+
+
+@dataclass(frozen=True, slots=True)
+class Seeded:
+    """What happened to one block: `created`, `overwritten` or `kept`."""
+
+    slug: str
+    outcome: str
+
+
+def _required(environment: Mapping[str, str], name: str) -> str:
+    value = environment.get(name, "").strip()
+    if not value:
+        raise Misconfigured(f"{name} is not set. Put it into .env; .env.example explains it.")
+    return value
+
+
+def blocks_from_environment(environment: Mapping[str, str]) -> list[Block]:
+    """Build every block from `ASEAGI_*` variables; raises `Misconfigured` naming one missing."""
+    credentials = make_credentials(
+        endpoint_url=environment.get("ASEAGI_S3_ENDPOINT_URL") or None,
+        region=environment.get("ASEAGI_S3_REGION", "us-east-1"),
+        access_key=_required(environment, "ASEAGI_S3_ACCESS_KEY"),
+        secret_key=SecretStr(_required(environment, "ASEAGI_S3_SECRET_KEY")),
+    )
+    gateway_url = _required(environment, "ASEAGI_GATEWAY_URL").rstrip("/")
+    if urlsplit(gateway_url).scheme not in {"http", "https"}:
+        raise Misconfigured("ASEAGI_GATEWAY_URL must begin with https:// (or http:// on loopback).")
+    reading = {
+        field: environment[variable]
+        for field in Reading.model_fields
+        if (variable := f"ASEAGI_READING_{field.upper()}") in environment
+    }
+    spending = {
+        field: environment[variable]
+        for field in ("monthly_budget_dollars", "own_machine_dollars_per_hour")
+        if (variable := f"ASEAGI_{field.upper()}") in environment
+    }
+    return [
+        Database(
+            dsn=SecretStr(_required(environment, "ASEAGI_DATABASE_URL")),
+            dashboard_dsn=SecretStr(_required(environment, "ASEAGI_DATABASE_DASHBOARD_URL")),
+        ),
+        ObjectStorage(credentials=credentials, bucket=_required(environment, "ASEAGI_S3_BUCKET")),
+        Gateway(
+            url=gateway_url,
+            prefect_api_url=environment.get("ASEAGI_HOST_PREFECT_API_URL")
+            or _required(environment, "PREFECT_API_URL"),
+            s3_events_token=SecretStr(_required(environment, "ASEAGI_S3_EVENTS_TOKEN")),
+        ),
+        Reading.model_validate(reading),
+        Spending.model_validate(spending),
+    ]
+
+
+async def seed_blocks(environment: Mapping[str, str], *, overwrite: bool) -> list[Seeded]:
+    """Register the block types and save the blocks; existing ones stay unless `overwrite`."""
+    seeded: list[Seeded] = []
+    for block in blocks_from_environment(environment):
+        kind = type(block)
+        await kind.aregister_type_and_schema()
+        exists = await _exists(kind)
+        if exists and not overwrite:
+            seeded.append(Seeded(kind.get_block_type_slug(), "kept"))
+            continue
+        await block.asave(NAME, overwrite=overwrite)
+        seeded.append(Seeded(kind.get_block_type_slug(), "overwritten" if exists else "created"))
+    return seeded
+
+
+async def _exists(kind: type[Block]) -> bool:
+    try:
+        await kind.aload(NAME, validate=False)
+    except ValueError:
+        return False
+    return True

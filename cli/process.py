@@ -1,0 +1,156 @@
+"""`aseagi process`: have everything that waits read and analysed."""
+
+import time
+from typing import TYPE_CHECKING, Annotated
+from uuid import UUID
+
+import typer
+from rich.progress import (
+    BarColumn,
+    MofNCompleteColumn,
+    Progress,
+    TaskID,
+    TextColumn,
+    TimeElapsedColumn,
+    TimeRemainingColumn,
+)
+
+from cli.connection import use_stack
+from cli.console import STATE_DIR, JsonOption, StateDirOption, console, print_json, run
+from schema.failures import MoneyStops, RetryLater
+
+if TYPE_CHECKING:
+    from sql.jobs import QueueCounts
+
+LOOK_SECONDS = 0.5
+
+
+def register(app: typer.Typer) -> None:
+    """Add the command."""
+    app.command()(process)
+
+
+def process(
+    wait: Annotated[
+        bool, typer.Option("--wait", help="Show a live bar, and return when all is done.")
+    ] = False,
+    timeout_minutes: Annotated[
+        float, typer.Option(help="With --wait: give up waiting after so long.")
+    ] = 24 * 60,
+    state: StateDirOption = STATE_DIR,
+    as_json: JsonOption = False,
+) -> None:
+    """Read and analyse everything that waits: bulk process.
+
+    Looks for objects in the bucket that nobody told of, takes them in, and starts
+    sessions for waiting pages. All this happens by itself within a minute too.
+
+    **Example:** `aseagi process --wait`
+    """
+    use_stack(state)
+    counts = run(_process(wait=wait, seconds=timeout_minutes * 60, quiet=as_json))
+    if as_json:
+        print_json(
+            {
+                "unfinished": counts.unfinished,
+                "completed": counts.jobs_completed,
+                "failed": counts.jobs_failed + counts.arrivals_failed,
+            }
+        )
+    elif wait:
+        console.print(
+            f"{counts.jobs_completed} documents completed, "
+            f"{counts.jobs_failed + counts.arrivals_failed} failed in all"
+        )
+    else:
+        console.print(f"{counts.unfinished} documents under way; `aseagi status` shows more.")
+
+
+async def _process(*, wait: bool, seconds: float, quiet: bool) -> "QueueCounts":
+    from blocks.database import Database  # noqa: PLC0415
+    from blocks.loading import load  # noqa: PLC0415
+    from sql.controls import read_controls  # noqa: PLC0415
+    from sql.jobs import count_queue  # noqa: PLC0415
+    from tasks.starting import start_unless_under_way  # noqa: PLC0415
+
+    database = await load(Database)
+    async with database.connect() as db:
+        controls = await read_controls(db)
+    if controls.paused:
+        raise MoneyStops(
+            f"Spending is paused ({controls.paused_reason}). `aseagi resume` allows it again."
+        )
+    sweep = await start_unless_under_way("housekeeping/housekeeping")
+    await start_unless_under_way("ingest/ingest")
+    if wait:
+        return await wait_until_done(sweep, seconds=seconds, quiet=quiet)
+    async with database.connect() as db:
+        return await count_queue(db)
+
+
+async def wait_until_done(
+    sweep: UUID | None, *, seconds: float, quiet: bool = False
+) -> "QueueCounts":
+    """Show the queue getting shorter until nothing is left and `sweep` has looked.
+
+    Raises `RetryLater` when there is still work after `seconds`.
+    """
+    import anyio  # noqa: PLC0415
+    from prefect.client.orchestration import get_client  # noqa: PLC0415
+
+    from blocks.database import Database  # noqa: PLC0415
+    from blocks.loading import load  # noqa: PLC0415
+    from sql.jobs import count_queue  # noqa: PLC0415
+
+    database = await load(Database)
+    columns = (
+        TextColumn("{task.description}"),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TimeElapsedColumn(),
+        TimeRemainingColumn(),
+        TextColumn("{task.fields[what]}"),
+    )
+    deadline = time.monotonic() + seconds
+    swept = sweep is None
+    with Progress(*columns, console=console, disable=quiet) as progress:
+        documents = progress.add_task("documents", total=None, what="")
+        pages = progress.add_task("pages    ", total=None, what="")
+        async with database.connect() as db, get_client() as client:
+            while time.monotonic() < deadline:
+                counts = await count_queue(db)
+                await db.commit()
+                _show(progress, documents, pages, counts)
+                if not swept and sweep is not None:
+                    state = (await client.read_flow_run(sweep)).state
+                    swept = state is not None and state.is_final()
+                if swept and counts.unfinished == 0:
+                    return counts
+                await anyio.sleep(LOOK_SECONDS)
+    raise RetryLater(f"There is still work after {seconds:.0f} s; `aseagi status` shows what.")
+
+
+def _show(progress: Progress, documents: TaskID, pages: TaskID, counts: "QueueCounts") -> None:
+    done = counts.jobs_completed + counts.jobs_failed
+    read = counts.pages_done + counts.pages_failed
+    progress.update(
+        documents,
+        completed=done,
+        total=done + counts.unfinished,
+        what=_doing(counts),
+    )
+    progress.update(
+        pages,
+        completed=read,
+        total=read + counts.pages_waiting + counts.pages_leased,
+    )
+
+
+def _doing(counts: "QueueCounts") -> str:
+    if counts.arrivals_waiting:
+        return f"taking in {counts.arrivals_waiting}"
+    if counts.pages_leased:
+        return f"reading {counts.pages_leased} pages"
+    if counts.pages_waiting:
+        return "waiting for a session"
+    return "analysing" if counts.unfinished else "done"

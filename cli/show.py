@@ -1,0 +1,144 @@
+"""`aseagi show` and `aseagi retry`: one document, and another try."""
+
+from typing import TYPE_CHECKING, Annotated
+from uuid import UUID
+
+import typer
+from rich.text import Text
+
+from cli.connection import use_stack
+from cli.console import STATE_DIR, JsonOption, StateDirOption, console, print_json, run
+from schema.failures import BadInput
+
+if TYPE_CHECKING:
+    from schema.analysis import Analysis
+    from sql.connection import Connection
+
+IdArgument = Annotated[str, typer.Argument(metavar="ID", help="Id, or its first characters.")]
+
+
+def register(app: typer.Typer) -> None:
+    """Add the commands."""
+    app.command()(show)
+    app.command()(retry)
+
+
+def show(
+    document: IdArgument,
+    text: Annotated[bool, typer.Option("--text", help="Print the text of every page.")] = False,
+    state: StateDirOption = STATE_DIR,
+    as_json: JsonOption = False,
+) -> None:
+    """Show a document: what it is, who and what is in it, how it was read.
+
+    **Example:** `aseagi show 3f2a9c41 --text`
+    """
+    use_stack(state)
+    run(_show(document, with_text=text, as_json=as_json))
+
+
+def retry(
+    document: Annotated[
+        str | None, typer.Argument(metavar="[ID]", help="One document; all that failed if empty.")
+    ] = None,
+    state: StateDirOption = STATE_DIR,
+) -> None:
+    """Try failed documents, pages and arrivals again.
+
+    **Example:** `aseagi retry`, or `aseagi retry 3f2a9c41`
+    """
+    use_stack(state)
+    jobs, arrivals = run(_retry(document))
+    console.print(f"{jobs} documents and {arrivals} arrivals wait again")
+
+
+async def _find(db: "Connection", prefix: str) -> UUID:
+    from sql.documents import find_by_prefix  # noqa: PLC0415
+
+    found = await find_by_prefix(db, prefix)
+    if not found:
+        raise BadInput(f"No document's id begins with {prefix!r}; `aseagi status --documents`.")
+    if len(found) > 1:
+        raise BadInput(f"Several documents' ids begin with {prefix!r}; give more of it.")
+    return found[0]
+
+
+async def _retry(prefix: str | None) -> tuple[int, int]:
+    from blocks.database import Database  # noqa: PLC0415
+    from blocks.loading import load  # noqa: PLC0415
+    from blocks.reading import Reading  # noqa: PLC0415
+    from blocks.spending import Spending  # noqa: PLC0415
+    from sql.arrivals import retry_arrivals  # noqa: PLC0415
+    from sql.jobs import retry_jobs  # noqa: PLC0415
+    from tasks.dispatch import dispatch  # noqa: PLC0415
+    from tasks.starting import start_unless_under_way  # noqa: PLC0415
+
+    database, reading, spending = await load(Database), await load(Reading), await load(Spending)
+    async with database.connect() as db:
+        document_id = await _find(db, prefix) if prefix else None
+        jobs = await retry_jobs(db, document_id=document_id)
+        arrivals = await retry_arrivals(db) if document_id is None else 0
+    await dispatch(database, reading, spending)
+    if jobs:
+        await start_unless_under_way("analyse/analyse")
+    if arrivals:
+        await start_unless_under_way("ingest/ingest")
+    return jobs, arrivals
+
+
+async def _show(prefix: str, *, with_text: bool, as_json: bool) -> None:
+    from blocks.database import Database  # noqa: PLC0415
+    from blocks.loading import load  # noqa: PLC0415
+    from cli.tables import document_dict, document_table  # noqa: PLC0415
+    from schema.analysis import Analysis  # noqa: PLC0415
+    from sql.documents import list_documents, list_pages  # noqa: PLC0415
+
+    database = await load(Database)
+    async with database.connect() as db:
+        document_id = await _find(db, prefix)
+        (row,) = await list_documents(db, ids=[document_id])
+        pages = await list_pages(db, document_id)
+    if as_json:
+        shown = [
+            {
+                "number": page.number,
+                "state": page.state,
+                "source": page.source,
+                "engine": page.engine,
+                "confidence": page.confidence,
+                "error": page.error,
+                **({"text": page.text} if with_text else {}),
+            }
+            for page in pages
+        ]
+        print_json({**document_dict(row), "analysis": row.analysis, "pages": shown})
+        return
+    console.print(document_table([row]))
+    console.print(f"sha-256  {row.file_hash}")
+    if row.original_path:
+        console.print(f"came as  {row.original_path}", markup=False)
+    if row.analysis is not None:
+        _print_analysis(Analysis.model_validate(row.analysis))
+    for page in pages:
+        how = page.engine or page.source or ""
+        sure = f", confidence {page.confidence:.2f}" if page.confidence is not None else ""
+        console.print(f"[bold]page {page.number}[/bold]: {page.state} {how}{sure}")
+        if page.error is not None:
+            console.print(Text(f"    {page.error['reason']}"))
+        if with_text and page.text:
+            console.print(Text(page.text))
+
+
+def _print_analysis(analysis: "Analysis") -> None:
+    console.print(Text(analysis.summary))
+    for party in analysis.parties:
+        console.print(Text(f"  {party.role}: {party.name}"))
+    for amount in analysis.amounts:
+        console.print(
+            Text(f"  {amount.currency} {amount.value:,} {amount.what} (page {amount.page})")
+        )
+    for entry in analysis.timeline:
+        console.print(Text(f"  {entry.on}: {entry.what} (page {entry.page})"))
+    console.print(
+        Text(f"  by {analysis.analyst}, confidence {analysis.confidence:.2f}", style="dim")
+    )

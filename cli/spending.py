@@ -1,0 +1,60 @@
+"""`aseagi pause` and `aseagi resume`: the one switch that stops all spending."""
+
+from typing import Annotated
+
+import typer
+
+from cli.connection import use_stack
+from cli.console import STATE_DIR, StateDirOption, console, run
+
+
+def register(app: typer.Typer) -> None:
+    """Add the commands."""
+    app.command()(pause)
+    app.command()(resume)
+
+
+def pause(
+    reason: Annotated[str, typer.Argument(help="Why; shown wherever work waits.")] = "by hand",
+    state: StateDirOption = STATE_DIR,
+) -> None:
+    """Stop all spending: no new sessions, and running ones get no more pages.
+
+    What is under way is finished and everything waits safely until `aseagi resume`.
+
+    **Example:** `aseagi pause "until the invoice is settled"`
+    """
+    use_stack(state)
+    run(_pause(reason))
+    console.print("Paused. `aseagi resume` allows spending again.")
+
+
+def resume(state: StateDirOption = STATE_DIR) -> None:
+    """Allow spending again; what waits is picked up at once."""
+    use_stack(state)
+    started = run(_resume())
+    console.print(f"Resumed; {started} sessions started.")
+
+
+async def _pause(reason: str) -> None:
+    from blocks.database import Database  # noqa: PLC0415
+    from blocks.loading import load  # noqa: PLC0415
+    from sql import controls  # noqa: PLC0415
+
+    database = await load(Database)
+    async with database.connect() as db:
+        await controls.pause(db, reason=reason)
+
+
+async def _resume() -> int:
+    from blocks.database import Database  # noqa: PLC0415
+    from blocks.loading import load  # noqa: PLC0415
+    from blocks.reading import Reading  # noqa: PLC0415
+    from blocks.spending import Spending  # noqa: PLC0415
+    from sql import controls  # noqa: PLC0415
+    from tasks.dispatch import dispatch  # noqa: PLC0415
+
+    database, reading, spending = await load(Database), await load(Reading), await load(Spending)
+    async with database.connect() as db:
+        await controls.resume(db)
+    return (await dispatch(database, reading, spending)).sessions_started

@@ -1,0 +1,1 @@
+"""One flow per file; each reads as the story of its stage."""

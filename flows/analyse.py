@@ -1,0 +1,82 @@
+"""The flow `analyse`: drain the documents whose text is there."""
+
+import asyncio
+from collections import Counter
+
+from prefect import flow
+from prefect.artifacts import acreate_table_artifact
+from pydantic import BaseModel, Field
+
+from blocks.database import Database
+from blocks.loading import load
+from schema.lanes import Lane
+from sql.jobs import AnalysisJob, claim_for_analysis
+from tasks.analysis import CLAIM_FOR, Analysed, analyse_document
+from tasks.drains import LINGER_SECONDS, single_flight
+
+BATCH = 24
+CONCURRENT = 4
+ARTIFACT_ROWS = 200
+
+
+class AnalyseReport(BaseModel):
+    """What a drain analysed."""
+
+    completed: int = Field(default=0, description="Documents analysed.")
+    failed: int = Field(default=0, description="Documents that could not be analysed.")
+    another_drain: bool = Field(default=False, description="Another drain was at work.")
+
+
+@flow(name="analyse", flow_run_name="analyse")
+async def analyse(linger_seconds: float = LINGER_SECONDS) -> AnalyseReport:
+    """Analyse every document that is read, and whatever is read while this runs.
+
+    One drain runs at a time; a second one ends at once. Safe to kill at any point: a
+    document's analysis and the end of its job are one transaction.
+
+    Args:
+        linger_seconds: How long nothing new must come before the drain ends.
+    """
+    database = await load(Database)
+    analysed: list[Analysed] = []
+    async with single_flight(database, "analyse") as drain:
+        if drain is None:
+            return AnalyseReport(another_drain=True)
+        holder = drain.holder
+        slots = asyncio.Semaphore(CONCURRENT)
+        async with database.pool(max_size=CONCURRENT) as pool:
+
+            async def fetch() -> list[AnalysisJob]:
+                async with pool.connection() as db:
+                    return await claim_for_analysis(
+                        db, holder=holder, limit=BATCH, ttl=CLAIM_FOR, lanes=list(Lane)
+                    )
+
+            async def one(job: AnalysisJob) -> Analysed:
+                async with slots:
+                    return await analyse_document(job, job.file_name, holder, pool)
+
+            async for batch in drain.batches(fetch, linger_seconds=linger_seconds):
+                analysed += await asyncio.gather(*(one(job) for job in batch))
+    await _show(analysed)
+    outcomes = Counter(one.outcome for one in analysed)
+    return AnalyseReport(completed=outcomes["completed"], failed=outcomes["failed"])
+
+
+async def _show(analysed: list[Analysed]) -> None:
+    """Leave the run's closing table: what each document is, what failed and why."""
+    failed_first = sorted(analysed, key=lambda one: (one.outcome != "failed", one.file_name))
+    await acreate_table_artifact(
+        key="analysed",
+        description=f"{len(analysed)} documents",
+        table=[
+            {
+                "file": one.file_name,
+                "outcome": one.outcome,
+                "type": one.document_type or "",
+                "title": one.title or "",
+                "reason": one.reason or "",
+            }
+            for one in failed_first[:ARTIFACT_ROWS]
+        ],
+    )

@@ -1,0 +1,62 @@
+"""The flow `export`: everything known about the documents, as files people open."""
+
+from datetime import UTC, datetime
+
+from prefect import flow
+from prefect.artifacts import acreate_link_artifact, acreate_markdown_artifact
+from pydantic import BaseModel, Field
+
+from blocks.database import Database
+from blocks.loading import load
+from blocks.object_storage import ObjectStorage
+from tasks.exporting import gather_rows, write_files
+
+
+class ExportReport(BaseModel):
+    """What was exported, and where it lies."""
+
+    export: str = Field(description="Name of the export: its folder under exports/.")
+    documents: int
+    timeline_entries: int
+    keys: list[str]
+
+
+@flow(name="export", flow_run_name="export {matter}")
+async def export(matter: str | None = None, name: str | None = None) -> ExportReport:
+    """Write an Excel workbook (documents, timeline), CSV and JSON lines into `exports/`.
+
+    Args:
+        matter: Only this matter; empty for all of them.
+        name: Name of the export's folder; empty for the present time. The same name
+            again replaces the export.
+    """
+    database, storage = await load(Database), await load(ObjectStorage)
+    folder = name or f"{datetime.now(UTC):%Y-%m-%d-%H%M%S}"
+    documents, timeline = await gather_rows(database, matter)
+    files = await write_files(storage, folder, documents, timeline)
+    for file in files:
+        await acreate_link_artifact(
+            key=file.name.replace(".", "-"), link=file.link, link_text=file.name
+        )
+    await acreate_markdown_artifact(
+        key="export",
+        description=f"Export {folder}",
+        markdown="\n".join(
+            [
+                f"**{len(documents)} documents**, {len(timeline)} timeline entries"
+                + (f", matter *{matter}*" if matter else ""),
+                "",
+                "| file | bytes |",
+                "|---|---:|",
+                *(f"| [{file.name}]({file.link}) | {file.size_bytes:,} |" for file in files),
+                "",
+                "The links work for seven days.",
+            ]
+        ),
+    )
+    return ExportReport(
+        export=folder,
+        documents=len(documents),
+        timeline_entries=len(timeline),
+        keys=[file.key for file in files],
+    )

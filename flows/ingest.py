@@ -1,0 +1,95 @@
+"""The flow `ingest`: drain the inbox until nothing new came for a while."""
+
+import asyncio
+from collections import Counter
+from pathlib import PurePosixPath
+
+from prefect import flow
+from prefect.artifacts import acreate_table_artifact
+from pydantic import BaseModel, Field
+
+from blocks.database import Database
+from blocks.loading import load
+from blocks.object_storage import ObjectStorage
+from blocks.reading import Reading
+from blocks.spending import Spending
+from sql.arrivals import Arrival, begin_arrivals
+from tasks.dispatch import dispatch
+from tasks.drains import LINGER_SECONDS, single_flight
+from tasks.intake import Taken, take_in
+
+BATCH = 24
+CONCURRENT = 6
+"""Files taken in at a time: storage and database wait for each other, the CPU is small."""
+
+ARTIFACT_ROWS = 200
+
+
+class IngestReport(BaseModel):
+    """What a drain took in."""
+
+    documents: int = Field(default=0, description="New documents.")
+    duplicates: int = Field(default=0, description="Arrivals whose content was known.")
+    failed: int = Field(default=0, description="Files that cannot be taken in.")
+    superseded: int = Field(default=0, description="Objects overwritten before they were read.")
+    pages_to_read: int = Field(default=0, description="Pages queued for a session.")
+    another_drain: bool = Field(default=False, description="Another drain was at work.")
+
+
+@flow(name="ingest", flow_run_name="ingest")
+async def ingest(linger_seconds: float = LINGER_SECONDS) -> IngestReport:
+    """Take in everything that arrived, and whatever arrives while this runs.
+
+    One drain runs at a time; a second one ends at once. Safe to kill at any point.
+
+    Args:
+        linger_seconds: How long nothing new must come before the drain ends.
+    """
+    database, storage = await load(Database), await load(ObjectStorage)
+    reading, spending = await load(Reading), await load(Spending)
+    taken: list[Taken] = []
+    async with single_flight(database, "ingest") as drain:
+        if drain is None:
+            return IngestReport(another_drain=True)
+        slots = asyncio.Semaphore(CONCURRENT)
+        async with database.pool(max_size=CONCURRENT) as pool:
+
+            async def fetch() -> list[Arrival]:
+                async with pool.connection() as db:
+                    return await begin_arrivals(db, limit=BATCH)
+
+            async def take(arrival: Arrival) -> Taken:
+                async with slots:
+                    return await take_in(arrival, PurePosixPath(arrival.key).name, storage, pool)
+
+            async for batch in drain.batches(fetch, linger_seconds=linger_seconds):
+                taken += await asyncio.gather(*(take(arrival) for arrival in batch))
+                await dispatch(database, reading, spending)
+    await _show(taken)
+    outcomes = Counter(one.outcome for one in taken)
+    return IngestReport(
+        documents=outcomes["document"],
+        duplicates=outcomes["duplicate"],
+        failed=outcomes["failed"],
+        superseded=outcomes["superseded"],
+        pages_to_read=sum(one.pages_to_read for one in taken),
+    )
+
+
+async def _show(taken: list[Taken]) -> None:
+    """Leave the run's closing table: what came in, what failed and why."""
+    failed_first = sorted(taken, key=lambda one: (one.outcome != "failed", one.key))
+    await acreate_table_artifact(
+        key="taken-in",
+        description=f"{len(taken)} arrivals",
+        table=[
+            {
+                "file": one.key,
+                "outcome": one.outcome,
+                "pages": one.pages,
+                "to read": one.pages_to_read,
+                "reason": one.reason or "",
+            }
+            for one in failed_first[:ARTIFACT_ROWS]
+        ],
+    )

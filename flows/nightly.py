@@ -1,0 +1,84 @@
+"""The flow `nightly`: read and analyse what waited for the night, then tell what was done."""
+
+import asyncio
+import time
+from datetime import UTC, datetime
+
+from prefect import flow
+from prefect.artifacts import acreate_markdown_artifact
+from pydantic import BaseModel, Field
+
+from blocks.database import Database
+from blocks.loading import load
+from blocks.object_storage import ObjectStorage
+from blocks.reading import Reading
+from blocks.spending import Spending
+from schema.lanes import Lane
+from sql.charges import month_to_date
+from sql.controls import read_controls
+from sql.jobs import count_queue, count_unfinished, failed_since
+from tasks.dispatch import dispatch
+from tasks.exporting import failure_text
+from tasks.fixed_costs import accrue_fixed_costs
+from tasks.watch import watch_bucket
+
+LOOK_SECONDS = 15.0
+
+
+class NightlyReport(BaseModel):
+    """How the night went."""
+
+    completed: int = Field(description="Jobs completed, of all time.")
+    failed_tonight: int = Field(description="Jobs that failed during this run.")
+    unfinished: int = Field(description="Jobs of any lane left when the run ended.")
+    month_dollars: float = Field(description="Cost of the month so far.")
+
+
+@flow(name="nightly", flow_run_name="nightly")
+async def nightly(longest_hours: float = 6) -> NightlyReport:
+    """Open the nightly lane, wait until it is empty, and leave a digest.
+
+    Safe to kill: pages and jobs wait in Postgres, and tomorrow's run finds them.
+
+    Args:
+        longest_hours: When to stop waiting; what is left waits for the next night.
+    """
+    started, began = time.monotonic(), datetime.now(UTC)
+    database, storage = await load(Database), await load(ObjectStorage)
+    reading, spending = await load(Reading), await load(Spending)
+    await watch_bucket(storage, database)
+    await accrue_fixed_costs(database, spending.fixed_dollars_per_month)
+    while await _work_waits(database) and time.monotonic() - started < longest_hours * 3600:
+        await dispatch(database, reading, spending, lanes=list(Lane))
+        await asyncio.sleep(LOOK_SECONDS)
+    return await _digest(database, began)
+
+
+async def _work_waits(database: Database) -> bool:
+    async with database.connect() as db:
+        if (await read_controls(db)).paused:
+            return False
+        return await count_unfinished(db, lanes=list(Lane)) > 0
+
+
+async def _digest(database: Database, began: datetime) -> NightlyReport:
+    async with database.connect() as db:
+        counts = await count_queue(db)
+        failed = await failed_since(db, began)
+        dollars = await month_to_date(db)
+    lines = [
+        f"**{counts.jobs_completed} documents done**, {counts.unfinished} unfinished, "
+        f"{len(failed)} failed tonight. The month has cost ${dollars:.2f} so far."
+    ]
+    if failed:
+        lines += ["", "| file | why |", "|---|---|"]
+        lines += [f"| {one.file_name} | {failure_text(one.error)} |" for one in failed]
+    await acreate_markdown_artifact(
+        key="digest", description="The morning digest", markdown="\n".join(lines)
+    )
+    return NightlyReport(
+        completed=counts.jobs_completed,
+        failed_tonight=len(failed),
+        unfinished=counts.unfinished,
+        month_dollars=float(dollars),
+    )

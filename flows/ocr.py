@@ -1,0 +1,53 @@
+"""The flow `ocr`: one session on one host, from its first lease to its close."""
+
+from uuid import UUID
+
+from prefect import flow
+from pydantic import BaseModel, Field
+
+from gpu_image.session import open_session
+from tasks.reading import load_engine, read_pages, show_progress, show_summary
+
+PROGRESS_EVERY_LEASES = 4
+
+
+class SessionReport(BaseModel):
+    """What a session did."""
+
+    pages_read: int = Field(description="Pages whose text was stored.")
+    pages_failed: int = Field(description="Pages that could not be read.")
+    seconds: float = Field(description="From the first lease asked for to the close.")
+
+
+@flow(name="ocr", flow_run_name="session with {engine}")
+async def ocr_session(
+    session_id: UUID | None = None,  # noqa: ARG001 - read by the worker before this runs
+    engine: str = "rapidocr",
+    pages_per_lease: int = 16,
+    idle_seconds: float = 20,
+) -> SessionReport:
+    """Read leased pages until none came for a while, then close.
+
+    Runs on a host that is trusted with nothing but its own token. Safe to kill at any
+    point: an unfinished lease runs out and its pages return to the queue.
+
+    Args:
+        session_id: The session this run is; empty for one started by hand.
+        engine: OCR engine: `rapidocr` (CPU) or `doctr` (GPU).
+        pages_per_lease: Pages taken from the queue at a time, 1 to 64.
+        idle_seconds: How long to wait for more pages before closing.
+    """
+    reader = await load_engine(engine)
+    bar: UUID | None = None
+    async with open_session(reader.name) as session:
+        async for lease in session.leases(limit=pages_per_lease, idle_seconds=idle_seconds):
+            await read_pages(reader, session, lease, lease.pages)
+            if session.progress.leases % PROGRESS_EVERY_LEASES == 0:
+                bar = await show_progress(session.progress, bar)
+        progress = session.progress
+        await show_summary(progress, reader.name)
+    return SessionReport(
+        pages_read=progress.pages_read,
+        pages_failed=progress.pages_failed,
+        seconds=progress.seconds,
+    )

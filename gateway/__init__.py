@@ -1,0 +1,1 @@
+"""The one HTTP door besides the Prefect UI and the dashboard: hosts and storage notifications."""

@@ -1,0 +1,29 @@
+"""Run the gateway: `python -m gateway --port 8300`. Finds everything else in Prefect's blocks."""
+
+import argparse
+
+import uvicorn
+
+from gateway.app import create_app
+
+
+def main() -> None:
+    """Serve until stopped; on SIGTERM requests in flight are finished first."""
+    parser = argparse.ArgumentParser(prog="python -m gateway", description=__doc__)
+    parser.add_argument("--host", default="127.0.0.1", help="address to listen on")
+    parser.add_argument("--port", type=int, required=True, help="port to listen on")
+    options = parser.parse_args()
+    uvicorn.run(
+        create_app(),
+        host=options.host,
+        port=options.port,
+        log_level="warning",
+        access_log=False,
+        timeout_keep_alive=30,
+        timeout_graceful_shutdown=10,
+        limit_concurrency=256,
+    )
+
+
+if __name__ == "__main__":
+    main()

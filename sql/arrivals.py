@@ -1,0 +1,149 @@
+"""What came into `raw/`: provenance, and the queue that ingest drains.
+
+An arrival is (key, ETag, size). Noticing it again changes nothing, so an event, a
+listing and a person may all report the same object.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from uuid import UUID
+
+from psycopg.rows import class_row
+from psycopg.types.json import Jsonb
+
+from schema.failures import Failure
+from schema.lanes import Lane
+from sql.connection import Connection
+
+MAX_ATTEMPTS = 5
+
+
+@dataclass(frozen=True, slots=True)
+class SeenObject:
+    """An object in `raw/`, as a listing or an event shows it."""
+
+    key: str
+    etag: str
+    size_bytes: int
+
+
+@dataclass(frozen=True, slots=True)
+class Arrival:
+    """An arrival that waits to be ingested."""
+
+    id: UUID
+    key: str
+    etag: str
+    size_bytes: int
+    lane: Lane
+    attempts: int
+    noticed_at: datetime
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "lane", Lane(self.lane))
+
+
+async def notice(
+    db: Connection, objects: Sequence[SeenObject], *, source: str, lane: Lane = Lane.BULK
+) -> int:
+    """Record objects not seen before; return how many were new. Commits nothing."""
+    if not objects:
+        return 0
+    cursor = await db.execute(
+        """
+        insert into aseagi.arrivals (key, etag, size_bytes, source, lane)
+        select key, etag, size_bytes, %s, %s
+        from unnest(%s::text[], %s::text[], %s::bigint[]) as seen (key, etag, size_bytes)
+        on conflict (key, etag, size_bytes) do nothing
+        """,
+        (
+            source,
+            lane,
+            [seen.key for seen in objects],
+            [seen.etag for seen in objects],
+            [seen.size_bytes for seen in objects],
+        ),
+    )
+    return cursor.rowcount
+
+
+async def begin_arrivals(db: Connection, *, limit: int) -> list[Arrival]:
+    """Take up to `limit` waiting arrivals, most urgent first, counting the attempt.
+
+    The attempt is counted before the work so that a file that kills its reader has
+    used one. Ingest is idempotent, so taking one twice does no harm.
+    """
+    async with db.cursor(row_factory=class_row(Arrival)) as cursor:
+        await cursor.execute(
+            """
+            update aseagi.arrivals set attempts = attempts + 1
+            where id in (
+                select id from aseagi.arrivals where state = 'noticed'
+                order by lane, attempts, noticed_at, key limit %s for update skip locked
+            )
+            returning id, key, etag, size_bytes, lane, attempts, noticed_at
+            """,
+            (limit,),
+        )
+        return sorted(await cursor.fetchall(), key=lambda one: (one.noticed_at, one.key))
+
+
+async def count_waiting_arrivals(db: Connection) -> int:
+    """How many arrivals wait for ingest."""
+    cursor = await db.execute("select count(*) from aseagi.arrivals where state = 'noticed'")
+    row = await cursor.fetchone()
+    return int(row[0]) if row else 0
+
+
+async def settle_arrival(
+    db: Connection,
+    arrival_id: UUID,
+    *,
+    document_id: UUID,
+    original_path: str | None,
+    source: str | None,
+    submitted_by: str | None,
+) -> None:
+    """The arrival became (or is one more copy of) that document."""
+    await db.execute(
+        """
+        update aseagi.arrivals set state = 'ingested', settled_at = now(), document_id = %s,
+            original_path = %s, source = coalesce(%s, source), submitted_by = %s
+        where id = %s and state = 'noticed'
+        """,
+        (document_id, original_path, source, submitted_by, arrival_id),
+    )
+
+
+async def supersede_arrival(db: Connection, arrival_id: UUID) -> None:
+    """The object was overwritten or deleted before it was read; a successor arrives itself."""
+    await db.execute(
+        """
+        update aseagi.arrivals set state = 'superseded', settled_at = now()
+        where id = %s and state = 'noticed'
+        """,
+        (arrival_id,),
+    )
+
+
+async def fail_arrival(db: Connection, arrival_id: UUID, failure: Failure) -> None:
+    """The object could not be taken in; it stays in `raw/` and can be retried by a person."""
+    await db.execute(
+        """
+        update aseagi.arrivals set state = 'failed', settled_at = now(), error = %s
+        where id = %s and state = 'noticed'
+        """,
+        (Jsonb(failure.model_dump(mode="json")), arrival_id),
+    )
+
+
+async def retry_arrivals(db: Connection) -> int:
+    """Queue failed arrivals again; return how many."""
+    cursor = await db.execute(
+        """
+        update aseagi.arrivals set state = 'noticed', settled_at = null, error = null, attempts = 0
+        where state = 'failed'
+        """
+    )
+    return cursor.rowcount

@@ -1,0 +1,259 @@
+"""Documents: one row per distinct content, with its pages and its job."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import date, datetime
+from decimal import Decimal
+from typing import Any
+from uuid import UUID
+
+from psycopg.rows import class_row
+from psycopg.types.json import Jsonb
+
+from schema.failures import Failure
+from schema.lanes import Lane
+from sql.connection import Connection, only_row
+
+
+@dataclass(frozen=True, slots=True)
+class NewDocument:
+    """A file taken in for the first time. `pages` holds the text layer of each page that has
+    a good one, None where the page must be read."""
+
+    file_hash: str
+    file_name: str
+    media_type: str
+    size_bytes: int
+    s3_raw_path: str
+    s3_processed_path: str
+    matter: str | None
+    lane: Lane
+    pages: Sequence[str | None]
+    failure: Failure | None = None
+
+
+async def find_by_hash(db: Connection, file_hash: str) -> UUID | None:
+    """The document with that content, if it is known."""
+    cursor = await db.execute("select id from aseagi.documents where file_hash = %s", (file_hash,))
+    row = await cursor.fetchone()
+    return row[0] if row else None
+
+
+async def insert_document(db: Connection, new: NewDocument) -> tuple[UUID, bool]:
+    """Insert document, pages and job, or find the twin; return (id, whether it is new).
+
+    Three outcomes for the job: a failure is `failed` at once; nothing to read goes
+    straight to analysis; otherwise its pages wait for a session. Commits nothing.
+    """
+    cursor = await db.execute(
+        """
+        insert into aseagi.documents (file_hash, file_name, media_type, size_bytes, page_count,
+            s3_raw_path, s3_processed_path, matter)
+        values (%s, %s, %s, %s, %s, %s, %s, %s)
+        on conflict (file_hash) do nothing
+        returning id
+        """,
+        (
+            new.file_hash,
+            new.file_name,
+            new.media_type,
+            new.size_bytes,
+            len(new.pages),
+            new.s3_raw_path,
+            new.s3_processed_path,
+            new.matter,
+        ),
+    )
+    row = await cursor.fetchone()
+    if row is None:
+        twin = await db.execute(
+            "select id from aseagi.documents where file_hash = %s", (new.file_hash,)
+        )
+        return (await only_row(twin))[0], False
+    document_id: UUID = row[0]
+    await _insert_pages(db, document_id, new)
+    await _insert_job(db, document_id, new)
+    return document_id, True
+
+
+async def _insert_pages(db: Connection, document_id: UUID, new: NewDocument) -> None:
+    texts = list(new.pages)
+    await db.execute(
+        """
+        insert into aseagi.pages (document_id, number, lane, state, text, source, settled_at)
+        select %s, number, %s,
+            case when text is null then 'waiting' else 'done' end,
+            text,
+            case when text is null then null else 'text layer' end,
+            case when text is null then null else now() end
+        from unnest(%s::integer[], %s::text[]) as page (number, text)
+        """,
+        (document_id, new.lane, list(range(1, len(texts) + 1)), texts),
+    )
+
+
+async def _insert_job(db: Connection, document_id: UUID, new: NewDocument) -> None:
+    failed = new.failure is not None
+    ready = not failed and all(text is not None for text in new.pages)
+    await db.execute(
+        """
+        insert into aseagi.processing_jobs
+            (document_id, file_path, lane, status, stage, ready_at, completed_at, error)
+        values (%(document)s, %(path)s, %(lane)s, %(status)s, %(stage)s,
+            case when %(ready)s then now() end, case when %(failed)s then now() end, %(error)s)
+        """,
+        {
+            "document": document_id,
+            "path": new.s3_raw_path,
+            "lane": new.lane,
+            "status": "failed" if failed else "queued",
+            "stage": "analyse" if ready else "read",
+            "ready": ready,
+            "failed": failed,
+            "error": Jsonb(new.failure.model_dump(mode="json")) if new.failure else None,
+        },
+    )
+    if ready:
+        await gather_text(db, [document_id])
+
+
+async def gather_text(db: Connection, document_ids: Sequence[UUID]) -> None:
+    """Write each document's whole text from its pages, separated by form feeds."""
+    await db.execute(
+        """
+        update aseagi.documents set ocr_text = whole.text
+        from (
+            select document_id, string_agg(coalesce(text, ''), E'\\f' order by number) as text
+            from aseagi.pages where document_id = any(%s) group by document_id
+        ) as whole
+        where id = whole.document_id
+        """,
+        (list(document_ids),),
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class DocumentRow:
+    """A document as people see it in lists: what it is, where it stands, what it cost."""
+
+    id: UUID
+    file_name: str
+    matter: str | None
+    media_type: str
+    file_hash: str
+    original_path: str | None
+    s3_raw_path: str
+    s3_processed_path: str
+    page_count: int
+    pages_done: int
+    pages_failed: int
+    status: str
+    stage: str
+    lane: str
+    document_type: str | None
+    title: str | None
+    document_date: date | None
+    created_at: datetime
+    completed_at: datetime | None
+    seconds: float | None
+    cost_dollars: Decimal
+    analysis: dict[str, Any] | None
+    error: dict[str, Any] | None
+
+
+# The session's bill is shared out by pages: a document pays for the pages of it the session read.
+_DOCUMENT_ROWS = """
+    with session_costs as (
+        select session_id, sum(dollars) as dollars from aseagi.charges
+        where session_id is not null and document_id is null group by session_id
+    ), session_pages as (
+        select session_id, count(*) as pages from aseagi.pages
+        where session_id in (select session_id from session_costs) group by session_id
+    ), page_costs as (
+        select page.document_id, sum(cost.dollars / read.pages) as dollars
+        from aseagi.pages page
+        join session_pages read using (session_id)
+        join session_costs cost using (session_id)
+        group by page.document_id
+    ), own_costs as (
+        select document_id, sum(dollars) as dollars from aseagi.charges
+        where document_id is not null group by document_id
+    ), counts as (
+        select document_id, count(*) filter (where state = 'done') as done,
+            count(*) filter (where state = 'failed') as failed
+        from aseagi.pages group by document_id
+    )
+    select document.id, document.file_name, document.matter, document.media_type,
+        document.file_hash,
+        (select original_path from aseagi.arrivals where document_id = document.id
+            order by noticed_at limit 1) as original_path,
+        document.s3_raw_path, document.s3_processed_path, document.page_count,
+        coalesce(counts.done, 0) as pages_done, coalesce(counts.failed, 0) as pages_failed,
+        job.status, job.stage, job.lane, document.document_type, document.title,
+        document.document_date, document.created_at, job.completed_at,
+        extract(epoch from job.completed_at - job.created_at)::float as seconds,
+        coalesce(page_costs.dollars, 0) + coalesce(own_costs.dollars, 0) as cost_dollars,
+        document.analysis, job.error
+    from aseagi.documents document
+    join aseagi.processing_jobs job on job.document_id = document.id
+    left join counts on counts.document_id = document.id
+    left join page_costs on page_costs.document_id = document.id
+    left join own_costs on own_costs.document_id = document.id
+"""
+
+
+async def list_documents(
+    db: Connection,
+    *,
+    matter: str | None = None,
+    ids: Sequence[UUID] | None = None,
+    limit: int | None = None,
+) -> list[DocumentRow]:
+    """Documents with their state, oldest first; all of them unless narrowed."""
+    async with db.cursor(row_factory=class_row(DocumentRow)) as cursor:
+        await cursor.execute(
+            _DOCUMENT_ROWS
+            + """
+            where (%(matter)s::text is null or document.matter = %(matter)s)
+                and (%(ids)s::uuid[] is null or document.id = any(%(ids)s))
+            order by document.created_at, document.file_name, document.id
+            limit %(limit)s
+            """,
+            {"matter": matter, "ids": list(ids) if ids is not None else None, "limit": limit},
+        )
+        return await cursor.fetchall()
+
+
+async def find_by_prefix(db: Connection, prefix: str) -> list[UUID]:
+    """Documents whose id begins with `prefix` (people copy the first eight characters)."""
+    cursor = await db.execute(
+        "select id from aseagi.documents where id::text like %s limit 3",
+        (prefix.lower().replace("%", "").replace("_", "") + "%",),
+    )
+    return [row[0] for row in await cursor.fetchall()]
+
+
+@dataclass(frozen=True, slots=True)
+class PageRow:
+    """A page as people see it."""
+
+    number: int
+    state: str
+    source: str | None
+    engine: str | None
+    confidence: float | None
+    text: str | None
+    error: dict[str, Any] | None
+
+
+async def list_pages(db: Connection, document_id: UUID) -> list[PageRow]:
+    """The pages of a document in order."""
+    async with db.cursor(row_factory=class_row(PageRow)) as cursor:
+        await cursor.execute(
+            """
+            select number, state, source, engine, confidence, text, error
+            from aseagi.pages where document_id = %s order by number
+            """,
+            (document_id,),
+        )
+        return await cursor.fetchall()

@@ -1,0 +1,55 @@
+"""Bring a database to the newest schema; safe to run again and to be killed in the middle.
+
+Migrations are the plain SQL files in `sql/migrations`, applied by yoyo, each in a
+transaction of its own. yoyo's bookkeeping lives in the schema `aseagi_migrations`,
+which Supabase's REST API does not expose.
+"""
+
+import logging
+from pathlib import Path
+from urllib.parse import parse_qsl, urlencode, urlsplit, urlunsplit
+
+import psycopg
+from yoyo import get_backend, read_migrations  # pyright: ignore[reportUnknownVariableType]
+from yoyo.exceptions import LockTimeout
+
+from schema.failures import Misconfigured, RetryLater
+from sql.connection import explain
+
+FOLDER = Path(__file__).parent / "migrations"
+LOCK_SECONDS = 30
+
+
+def _yoyo_url(dsn: str) -> str:
+    parts = urlsplit(dsn)
+    if parts.scheme not in {"postgresql", "postgres"}:
+        raise Misconfigured("The database address must be a URL: postgresql://user@host/name.")
+    query = dict(parse_qsl(parts.query)) | {"schema": "aseagi_migrations"}
+    return urlunsplit(parts._replace(scheme="postgresql+psycopg", query=urlencode(query)))
+
+
+def migrate(owner_dsn: str) -> int:
+    """Apply what is missing as the schema's owner; return how many migrations were applied.
+
+    Raises `Misconfigured` or `RetryLater` when the database cannot be reached, and
+    `RetryLater` when another migration is running.
+    """
+    logging.getLogger("yoyo").setLevel(logging.WARNING)
+    try:
+        with psycopg.connect(owner_dsn, autocommit=True, prepare_threshold=None) as db:
+            db.execute("create schema if not exists aseagi_migrations")
+    except psycopg.Error as error:
+        raise explain(error, owner_dsn) from error
+    backend = get_backend(_yoyo_url(owner_dsn))
+    try:
+        with backend.lock(timeout=LOCK_SECONDS):
+            missing = backend.to_apply(read_migrations(str(FOLDER)))
+            backend.apply_migrations(missing)
+            return len(missing)
+    except LockTimeout as timeout:
+        raise RetryLater(
+            "Another migration holds the lock. If none is running, it was killed: "
+            "`delete from aseagi_migrations.yoyo_lock` and try again."
+        ) from timeout
+    finally:
+        backend.connection.close()

@@ -1,0 +1,235 @@
+"""The embedded stack: everything ASEAGI needs, on one machine, from one directory.
+
+    stack = start_stack(Path(".aseagi"), print)
+    ...
+    stack.stop()
+
+Servers first (Postgres, S3, Prefect), then `aseagi deploy` as a person would run it in
+production, then the programs of our own: gateway, two workers, dashboard. What other
+programs need to find it is written to `stack.json`; it holds addresses and no secret.
+"""
+
+import os
+import secrets
+import sys
+import threading
+from collections.abc import Callable, Mapping
+from contextlib import ExitStack
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import httpx
+
+from schema.failures import Misconfigured
+from stack.addresses import Addresses, write_addresses
+from stack.postgres import Postgres
+from stack.processes import Child, plain_environment, wait_all_ready
+from stack.servers import Servers, reserve_ports, start_servers
+
+BUCKET = "aseagi"
+DATABASE = "aseagi"
+HOME = Path(__file__).resolve().parent.parent
+"""Where the code and prefect.yaml are."""
+
+READY_SECONDS = 90.0
+DEPLOY_SECONDS = 180.0
+WATCH_SECONDS = 2.0
+SECRET_FILE_MODE = 0o600
+
+
+@dataclass(frozen=True)
+class Stack:
+    """A running stack."""
+
+    addresses: Addresses
+    environment: Mapping[str, str]
+    servers: Servers
+    gateway: Child
+    droplet_worker: Child
+    local_worker: Child
+    dashboard: Child | None
+    _on_stop: ExitStack = field(repr=False)
+    _stopping: threading.Event = field(repr=False)
+
+    @property
+    def programs(self) -> tuple[Child, ...]:
+        """The processes of our own."""
+        own = (self.gateway, self.droplet_worker, self.local_worker)
+        return own if self.dashboard is None else (*own, self.dashboard)
+
+    def watch(self, tell: Callable[[str], None]) -> None:
+        """Start again whatever ends by itself, until `stop`; blocks, so it ends with the stack."""
+        while not self._stopping.wait(WATCH_SECONDS):
+            for child in (*self.servers.children, *self.programs):
+                if not child.is_alive() and not self._stopping.is_set():
+                    tell(f"{child.name} ended ({child.last_log_line()}); starting it again")
+                    child.start()
+
+    def stop(self) -> None:
+        """Stop everything; nothing is left behind. Safe to call twice."""
+        self._stopping.set()
+        for child in self.programs:
+            child.ask_to_stop()
+        self._on_stop.close()
+
+
+def start_stack(
+    state_dir: Path,
+    progress: Callable[[str], None],
+    *,
+    dashboard: bool = True,
+    settings: Mapping[str, str] | None = None,
+) -> Stack:
+    """Start everything in `state_dir` and return when it answers.
+
+    `settings` are further `ASEAGI_*` variables for the blocks (see .env.example).
+
+    Raises:
+        Misconfigured: something cannot run here, or a stack already runs in `state_dir`.
+        RetryLater: something was not ready in time.
+    """
+    state_dir = state_dir.resolve()
+    with ExitStack() as undo:
+        state_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
+        ports = reserve_ports(state_dir, ("gateway", "dashboard"))
+        gateway_url = f"http://127.0.0.1:{ports['gateway']}"
+        token = _remembered_secret(state_dir / "s3-events-token")
+        servers = start_servers(
+            state_dir,
+            progress,
+            bucket=BUCKET,
+            webhook_url=f"{gateway_url}/events/s3",
+            webhook_token=token,
+        )
+        undo.callback(servers.stop)
+        servers.postgres.create_database_if_missing(DATABASE)
+        programs = Path(sys.executable).parent
+        environment = {
+            **plain_environment(),
+            # Flow runs are started as `python -m …`: it must be this Python.
+            "PATH": os.pathsep.join([str(programs), os.environ.get("PATH", os.defpath)]),
+            "PREFECT_API_URL": servers.prefect.api_url,
+            "PREFECT_HOME": str(state_dir / "prefect-client"),
+            "PREFECT_RESULTS_DEFAULT_SERIALIZER": "json",
+            "PREFECT_SERVER_ANALYTICS_ENABLED": "false",
+            "PREFECT_LOGGING_TO_API_WHEN_MISSING_FLOW": "ignore",
+            "PYTHONUNBUFFERED": "1",
+        }
+        seed = _block_settings(servers, gateway_url, token) | dict(settings or {})
+        _deploy(state_dir, environment | seed, progress)
+
+        gateway = _gateway(state_dir, environment, ports["gateway"], gateway_url)
+        droplet = _worker(state_dir, environment, pool="droplet", kind="process")
+        local = _worker(state_dir, environment, pool="local", kind="local")
+        page = _dashboard(state_dir, environment, ports["dashboard"]) if dashboard else None
+        children = [one for one in (gateway, droplet, local, page) if one is not None]
+        for child in children:
+            undo.callback(child.stop)
+            child.start()
+        wait_all_ready(children, READY_SECONDS, lambda child: progress(f"{child.name} ready"))
+        addresses = Addresses(
+            prefect_ui_url=servers.prefect.ui_url,
+            prefect_api_url=servers.prefect.api_url,
+            gateway_url=gateway_url,
+            dashboard_url=f"http://127.0.0.1:{ports['dashboard']}",
+            s3_endpoint_url=servers.object_store.endpoint_url,
+            log_folder=str(state_dir / "logs"),
+        )
+        write_addresses(state_dir, addresses)
+        return Stack(
+            addresses,
+            environment,
+            servers,
+            gateway,
+            droplet,
+            local,
+            page,
+            undo.pop_all(),
+            threading.Event(),
+        )
+
+
+def _block_settings(servers: Servers, gateway_url: str, token: str) -> dict[str, str]:
+    postgres: Postgres = servers.postgres
+    return {
+        "ASEAGI_DATABASE_OWNER_URL": postgres.dsn(DATABASE),
+        "ASEAGI_DATABASE_URL": postgres.dsn(DATABASE, "aseagi_app"),
+        "ASEAGI_DATABASE_DASHBOARD_URL": postgres.dsn(DATABASE, "aseagi_dashboard"),
+        "ASEAGI_S3_ENDPOINT_URL": servers.object_store.endpoint_url,
+        "ASEAGI_S3_ACCESS_KEY": servers.object_store.access_key,
+        "ASEAGI_S3_SECRET_KEY": servers.object_store.secret_key,
+        "ASEAGI_S3_BUCKET": BUCKET,
+        "ASEAGI_GATEWAY_URL": gateway_url,
+        "ASEAGI_S3_EVENTS_TOKEN": token,
+    }
+
+
+def _deploy(
+    state_dir: Path, environment: Mapping[str, str], progress: Callable[[str], None]
+) -> None:
+    """Run `aseagi deploy` as in production; it does only what is not done yet."""
+    progress("migrating, and registering blocks, pools and deployments")
+    child = Child(
+        "deploy",
+        [sys.executable, "-m", "cli.main", "deploy", "--overwrite-blocks"],
+        state_dir=state_dir,
+        env=environment,
+        cwd=HOME,
+    )
+    child.start()
+    try:
+        code = child.wait(DEPLOY_SECONDS)
+    finally:
+        child.stop()
+    if code != 0:
+        raise Misconfigured(f"deploying failed: {child.last_log_line()} (log: {child.log_file})")
+
+
+def _gateway(state_dir: Path, environment: Mapping[str, str], port: int, url: str) -> Child:
+    return Child(
+        "gateway",
+        [sys.executable, "-m", "gateway", "--port", str(port)],
+        state_dir=state_dir,
+        env=environment,
+        cwd=state_dir,
+        is_ready=lambda: _answers(f"{url}/health"),
+    )
+
+
+def _worker(state_dir: Path, environment: Mapping[str, str], *, pool: str, kind: str) -> Child:
+    polling = {"PREFECT_WORKER_QUERY_SECONDS": "1"}
+    return Child(
+        f"{pool}-worker",
+        [sys.executable, "-m", "prefect", "worker", "start", "--pool", pool, "--type", kind]
+        + ["--name", f"{pool} worker"],
+        state_dir=state_dir,
+        env={**environment, **polling},
+        cwd=state_dir,
+    )
+
+
+def _dashboard(state_dir: Path, environment: Mapping[str, str], port: int) -> Child:
+    return Child(
+        "dashboard",
+        [sys.executable, "-m", "streamlit", "run", str(HOME / "dashboard" / "app.py")]
+        + [f"--server.port={port}", "--server.address=127.0.0.1", "--server.headless=true"]
+        + ["--browser.gatherUsageStats=false", "--server.fileWatcherType=none"],
+        state_dir=state_dir,
+        env=environment,
+        cwd=HOME,
+        is_ready=lambda: _answers(f"http://127.0.0.1:{port}/_stcore/health"),
+    )
+
+
+def _answers(url: str) -> bool:
+    try:
+        return httpx.get(url, timeout=2, trust_env=False).is_success
+    except httpx.HTTPError:
+        return False
+
+
+def _remembered_secret(file: Path) -> str:
+    if not file.exists():
+        with os.fdopen(os.open(file, os.O_CREAT | os.O_WRONLY, SECRET_FILE_MODE), "w") as out:
+            out.write(secrets.token_urlsafe(32))
+    return file.read_text()

@@ -1,0 +1,61 @@
+"""Analyse one document whose text is there.
+
+Today's analyst is the offline one: rules, no network, no cost. What it cannot find
+it leaves out, and it signs what it found (`Analysis.analyst`).
+"""
+
+import asyncio
+from dataclasses import dataclass
+from datetime import timedelta
+from uuid import UUID
+
+from prefect import task
+from prefect.cache_policies import NO_CACHE
+
+from schema.failures import AseagiError, Failure, Stage
+from sql.connection import Pool
+from sql.jobs import AnalysisJob, complete_job, fail_job
+from tasks.offline_analyst import analyse_offline
+
+CLAIM_FOR = timedelta(minutes=5)
+"""A drain that dies gives its documents back after this long."""
+
+
+@dataclass(frozen=True, slots=True)
+class Analysed:
+    """What became of a document: `completed`, `failed`, or `lost` to another drain."""
+
+    document_id: UUID
+    file_name: str
+    outcome: str
+    document_type: str | None = None
+    title: str | None = None
+    reason: str | None = None
+
+
+@task(
+    name="analyse document",
+    task_run_name="analyse {name}",
+    cache_policy=NO_CACHE,
+    retries=2,
+    retry_delay_seconds=[1, 5],
+    retry_jitter_factor=0.5,
+)
+async def analyse_document(job: AnalysisJob, name: str, holder: UUID, pool: Pool) -> Analysed:  # noqa: ARG001 - `name` is shown
+    """Analyse and complete one job. Retried when the database is away; idempotent by its claim."""
+    try:
+        analysis = await asyncio.to_thread(analyse_offline, job.pages, file_name=job.file_name)
+    except AseagiError as error:
+        failure = Failure(stage=Stage.ANALYSE, reason=str(error)[:500], retry_helps=False)
+        async with pool.connection() as db:
+            await fail_job(db, job.id, failure, holder=holder)
+        return Analysed(job.document_id, job.file_name, "failed", reason=failure.reason)
+    async with pool.connection() as db:
+        stored = await complete_job(db, job, analysis, holder=holder)
+    return Analysed(
+        job.document_id,
+        job.file_name,
+        "completed" if stored else "lost",
+        document_type=analysis.type.value,
+        title=analysis.title,
+    )

@@ -1,0 +1,120 @@
+"""The dispatcher: turns waiting pages into sessions. Nothing else starts any.
+
+Runs after every commit of pages and once a minute. Killed anywhere, it leaves at
+worst a session without a flow run, which the next one starts: the run is created
+with the session's id as idempotency key, so starting it twice starts it once.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from decimal import Decimal
+
+import httpx
+from prefect.client.orchestration import PrefectClient, get_client
+from prefect.exceptions import ObjectNotFound
+
+from blocks.database import Database
+from blocks.loading import prefect_unreachable
+from blocks.reading import Reading
+from blocks.spending import Spending
+from schema.failures import Misconfigured
+from schema.lanes import Lane
+from sql.leases import release_leases
+from sql.sessions import Session, bind_run, close_session, open_sessions, want_sessions
+
+DAYTIME = (Lane.NOW, Lane.BULK)
+"""Lanes that start a session by themselves; pages of the nightly lane wait for the night."""
+
+
+@dataclass(frozen=True, slots=True)
+class Dispatched:
+    """What one turn of the dispatcher did."""
+
+    sessions_started: int
+    sessions_lost: int
+    leases_expired: int
+
+
+async def dispatch(
+    database: Database, reading: Reading, spending: Spending, *, lanes: Sequence[Lane] = DAYTIME
+) -> Dispatched:
+    """Close sessions whose run ended without closing them, then start those that are wanted.
+
+    Raises `RetryLater` when Prefect or Postgres is away, `Misconfigured` when the
+    deployment that sessions run as does not exist.
+    """
+    try:
+        async with get_client() as client:
+            lost = await _close_lost_sessions(database, client)
+            async with database.connect() as db:
+                expired = await release_leases(db)
+            async with database.connect() as db:
+                await want_sessions(
+                    db,
+                    lanes=lanes,
+                    max_hosts=reading.max_hosts,
+                    pages_per_session=reading.pages_per_session,
+                    budget_dollars=Decimal(str(spending.monthly_budget_dollars)),
+                )
+            started = await _start_wanted_sessions(database, client, reading)
+    except httpx.TransportError as error:
+        raise prefect_unreachable() from error
+    return Dispatched(started, lost, expired)
+
+
+async def _close_lost_sessions(database: Database, client: PrefectClient) -> int:
+    """A session whose flow run is over (crashed, cancelled, deleted) is over too."""
+    async with database.connect() as db:
+        sessions = await open_sessions(db)
+    lost = 0
+    for session in sessions:
+        reason = await _end_of_run(client, session)
+        if reason is not None:
+            async with database.connect() as db:
+                await close_session(db, session.id, reason=reason)
+            lost += 1
+    return lost
+
+
+async def _end_of_run(client: PrefectClient, session: Session) -> str | None:
+    if session.flow_run_id is None:
+        return None
+    try:
+        run = await client.read_flow_run(session.flow_run_id)
+    except ObjectNotFound:
+        return "its flow run was deleted"
+    if run.state is None or not run.state.is_final():
+        return None
+    return f"its flow run ended as {run.state.name}"
+
+
+async def _start_wanted_sessions(
+    database: Database, client: PrefectClient, reading: Reading
+) -> int:
+    async with database.connect() as db:
+        wanted = [one for one in await open_sessions(db) if one.flow_run_id is None]
+    if not wanted:
+        return 0
+    try:
+        deployment = await client.read_deployment_by_name(reading.deployment)
+    except ObjectNotFound as error:
+        raise Misconfigured(
+            f"The deployment {reading.deployment!r} does not exist. Run `aseagi deploy`, or "
+            "correct `deployment` in the block aseagi-reading/aseagi."
+        ) from error
+    for session in wanted:
+        run = await client.create_flow_run_from_deployment(
+            deployment.id,
+            name=f"session {session.id.hex[:8]}",
+            parameters={
+                "session_id": str(session.id),
+                "engine": reading.engine,
+                "pages_per_lease": reading.pages_per_lease,
+                "idle_seconds": reading.idle_seconds,
+            },
+            idempotency_key=str(session.id),
+            tags=["session", session.lane.value],
+        )
+        async with database.connect() as db:
+            await bind_run(db, session.id, run.id)
+    return len(wanted)

@@ -1,0 +1,123 @@
+"""What a file is: its true type from its content, its pages, the text they carry.
+
+Every answer comes from the bytes, none from the name. A file that cannot be taken in
+raises `BadInput` with a line that its owner understands.
+"""
+
+import threading
+import warnings
+from dataclasses import dataclass
+from pathlib import Path
+
+import pypdfium2 as pdfium
+import pypdfium2.raw as pdfium_c
+from PIL import Image, UnidentifiedImageError
+
+from schema.failures import BadInput
+from tasks.text_layer import TextLayer, is_born_digital
+
+MAX_BYTES = 2 * 1024**3
+MAX_PAGES = 5000
+MAX_IMAGE_PIXELS = 120_000_000
+MAX_LAYER_CHARACTERS = 500_000
+
+PDF, JPEG, PNG = "application/pdf", "image/jpeg", "image/png"
+
+_PDFIUM = threading.Lock()
+"""PDFium is not thread-safe: one document at a time in this process."""
+
+
+@dataclass(frozen=True, slots=True)
+class Inspection:
+    """A file's type, and for each page its text if it can be believed, else None."""
+
+    media_type: str
+    pages: tuple[str | None, ...]
+
+
+def media_type_of(head: bytes) -> str:
+    """The type that the first kilobyte shows; raises `BadInput` for one that cannot be read."""
+    if b"%PDF-" in head[:1024]:
+        return PDF
+    if head.startswith(b"\xff\xd8\xff"):
+        return JPEG
+    if head.startswith(b"\x89PNG\r\n\x1a\n"):
+        return PNG
+    if not head:
+        raise BadInput("The file is empty.")
+    raise BadInput("Only PDF, JPEG and PNG files can be read, and this is none of them.")
+
+
+def inspect(path: Path) -> Inspection:
+    """Look at the file at `path`; blocking, so call it in a thread."""
+    with path.open("rb") as file:
+        media_type = media_type_of(file.read(1024))
+    if media_type == PDF:
+        return Inspection(PDF, _pdf_pages(path))
+    _check_image(path)
+    return Inspection(media_type, (None,))
+
+
+def _pdf_pages(path: Path) -> tuple[str | None, ...]:
+    with _PDFIUM:
+        try:
+            document = pdfium.PdfDocument(path)
+        except pdfium.PdfiumError as error:
+            raise BadInput(_pdf_reason(error)) from error
+        try:
+            count = len(document)
+            if count == 0:
+                raise BadInput("The PDF has no pages.")
+            if count > MAX_PAGES:
+                raise BadInput(f"The PDF has {count} pages; at most {MAX_PAGES} can be taken in.")
+            return tuple(_believable_text(document, index) for index in range(count))
+        finally:
+            document.close()
+
+
+def _pdf_reason(error: pdfium.PdfiumError) -> str:
+    if "password" in str(error).lower():
+        return "The PDF is protected by a password. Remove it and add the file again."
+    return "The PDF is damaged and cannot be opened."
+
+
+def _believable_text(document: pdfium.PdfDocument, index: int) -> str | None:
+    """The page's text layer if it is believed; None for a page that must be read."""
+    try:
+        page = document[index]
+    except pdfium.PdfiumError:
+        return None  # the engine will say what is wrong with this page
+    try:
+        text_page = page.get_textpage()
+        text = text_page.get_text_bounded()[:MAX_LAYER_CHARACTERS]
+        text_page.close()
+        layer = TextLayer(text=text, picture_share=_picture_share(page))
+    except pdfium.PdfiumError:
+        return None
+    finally:
+        page.close()
+    return text.replace("\r\n", "\n").replace("\x00", "") if is_born_digital(layer) else None
+
+
+def _picture_share(page: pdfium.PdfPage) -> float:
+    width, height = page.get_size()
+    covered = 0.0
+    for item in page.get_objects(filter=[pdfium_c.FPDF_PAGEOBJ_IMAGE]):
+        left, bottom, right, top = item.get_bounds()
+        covered += max(right - left, 0.0) * max(top - bottom, 0.0)
+    return min(covered / max(width * height, 1.0), 1.0)
+
+
+def _check_image(path: Path) -> None:
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", Image.DecompressionBombWarning)
+            with Image.open(path, formats=("JPEG", "PNG")) as image:
+                width, height = image.size
+                if width * height > MAX_IMAGE_PIXELS:
+                    raise BadInput(
+                        f"The picture has {width}×{height} pixels, more than can be read."
+                    )
+                image.load()
+    except (Image.DecompressionBombError, UnidentifiedImageError, OSError, SyntaxError) as error:
+        raise BadInput("The picture is damaged and cannot be opened.") from error

@@ -1,0 +1,221 @@
+"""Take one arrival in: from an object in the inbox to a document with pages and a job.
+
+In this order, each step safe to repeat and to be killed after:
+
+1. Read the object once under `If-Match`. Overwritten or deleted meanwhile: the arrival
+   is `superseded`, its successor is an arrival of its own.
+2. Copy the bytes server-side to `processed/<sha256>/original`, still under the same
+   ETag. That object is never written again, so what happens in `raw/` later loses nothing.
+3. Inspect: type, limits, pages, text layers. A file that cannot be read is a document
+   whose job failed, with the reason; its original is kept.
+4. Document, pages, job and the arrival's end in one transaction. The same content again
+   is one document with one more arrival.
+"""
+
+import asyncio
+import hashlib
+import tempfile
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path, PurePosixPath
+from typing import TYPE_CHECKING
+from urllib.parse import unquote
+from uuid import UUID
+
+from botocore.exceptions import BotoCoreError, ClientError
+from prefect import task
+from prefect.cache_policies import NO_CACHE
+
+from blocks.object_storage import PROCESSED, RAW, ObjectStorage
+from schema.failures import BadInput, Failure, RetryLater, Stage
+from schema.lanes import Lane
+from sql.arrivals import MAX_ATTEMPTS, Arrival, fail_arrival, settle_arrival, supersede_arrival
+from sql.connection import Pool
+from sql.documents import NewDocument, insert_document
+from tasks.inspection import MAX_BYTES, Inspection, inspect
+
+if TYPE_CHECKING:
+    from prefect.client.schemas.objects import State
+
+CHUNK_BYTES = 1 << 20
+
+METADATA_SOURCE = "source"
+METADATA_PATH = "original-path"
+METADATA_BY = "submitted-by"
+METADATA_LANE = "lane"
+"""Names of the object metadata in which whoever uploads says where a file comes from."""
+
+
+@dataclass(frozen=True, slots=True)
+class Taken:
+    """What became of an arrival: `document`, `duplicate`, `failed`, `superseded`."""
+
+    key: str
+    outcome: str
+    document_id: UUID | None = None
+    pages: int = 0
+    pages_to_read: int = 0
+    reason: str | None = None
+
+
+class _Superseded(Exception):
+    """The object is no longer the one that arrived."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Original:
+    sha256: str
+    metadata: Mapping[str, str]
+
+
+async def _worth_retrying(_task: object, _run: object, state: "State[object]") -> bool:
+    """Retry only what may pass; a plain function because Prefect ignores anything else here."""
+    try:
+        await state.aresult()
+    except RetryLater:
+        return True
+    except Exception:  # noqa: BLE001 - any other error is final, whatever it is
+        return False
+    return False
+
+
+@task(
+    name="take in",
+    task_run_name="take in {name}",
+    cache_policy=NO_CACHE,
+    retries=3,
+    retry_delay_seconds=[1, 5, 15],
+    retry_jitter_factor=0.5,
+    retry_condition_fn=_worth_retrying,
+)
+async def take_in(arrival: Arrival, name: str, storage: ObjectStorage, pool: Pool) -> Taken:  # noqa: ARG001
+    """Take one arrival in. Retried when storage or database are away, never for a bad file."""
+    if arrival.attempts > MAX_ATTEMPTS:
+        failure = Failure(
+            stage=Stage.INGEST,
+            reason=f"Taking the file in was begun {MAX_ATTEMPTS} times and never finished.",
+            retry_helps=True,
+        )
+        async with pool.connection() as db:
+            await fail_arrival(db, arrival.id, failure)
+        return Taken(arrival.key, "failed", reason=failure.reason)
+    with tempfile.TemporaryDirectory(prefix="aseagi-intake-") as folder:
+        path = Path(folder) / "original"
+        try:
+            original = await asyncio.to_thread(_secure, storage, arrival, path)
+        except _Superseded:
+            async with pool.connection() as db:
+                await supersede_arrival(db, arrival.id)
+            return Taken(arrival.key, "superseded")
+        except BadInput as error:
+            failure = Failure(stage=Stage.INGEST, reason=str(error), retry_helps=False)
+            async with pool.connection() as db:
+                await fail_arrival(db, arrival.id, failure)
+            return Taken(arrival.key, "failed", reason=failure.reason)
+        except (ClientError, BotoCoreError) as error:
+            raise RetryLater(f"object storage: {type(error).__name__}") from error
+        inspection, failure = await asyncio.to_thread(_inspect, path)
+    return await _record(pool, arrival, original, inspection, failure)
+
+
+def _secure(storage: ObjectStorage, arrival: Arrival, path: Path) -> _Original:
+    """Steps 1 and 2: the bytes on disk and their immutable copy in the bucket."""
+    if arrival.size_bytes > MAX_BYTES:
+        raise BadInput(f"The file is larger than {MAX_BYTES // 1024**3} GB.")
+    client = storage.client()
+    digest = hashlib.sha256()
+    try:
+        answer = client.get_object(
+            Bucket=storage.bucket, Key=arrival.key, IfMatch=f'"{arrival.etag}"'
+        )
+        with path.open("wb") as file:
+            for chunk in answer["Body"].iter_chunks(CHUNK_BYTES):
+                digest.update(chunk)
+                file.write(chunk)
+        original = _Original(digest.hexdigest(), answer["Metadata"])
+        target = f"{PROCESSED}{original.sha256}/original"
+        if not _exists(storage, target):
+            client.copy_object(
+                Bucket=storage.bucket,
+                Key=target,
+                CopySource={"Bucket": storage.bucket, "Key": arrival.key},
+                CopySourceIfMatch=f'"{arrival.etag}"',
+            )
+    except ClientError as error:
+        if error.response.get("ResponseMetadata", {}).get("HTTPStatusCode") in {404, 412}:
+            raise _Superseded from error
+        raise
+    return original
+
+
+def _exists(storage: ObjectStorage, key: str) -> bool:
+    try:
+        storage.client().head_object(Bucket=storage.bucket, Key=key)
+    except ClientError as error:
+        if error.response.get("ResponseMetadata", {}).get("HTTPStatusCode") == 404:
+            return False
+        raise
+    return True
+
+
+def _inspect(path: Path) -> tuple[Inspection, Failure | None]:
+    try:
+        return inspect(path), None
+    except BadInput as error:
+        failure = Failure(stage=Stage.INGEST, reason=str(error), retry_helps=False)
+        return Inspection("application/octet-stream", ()), failure
+
+
+async def _record(
+    pool: Pool,
+    arrival: Arrival,
+    original: _Original,
+    inspection: Inspection,
+    failure: Failure | None,
+) -> Taken:
+    metadata = {key: unquote(value) for key, value in original.metadata.items()}
+    async with pool.connection() as db:
+        document_id, new = await insert_document(
+            db,
+            NewDocument(
+                file_hash=original.sha256,
+                file_name=PurePosixPath(arrival.key).name,
+                media_type=inspection.media_type,
+                size_bytes=arrival.size_bytes,
+                s3_raw_path=arrival.key,
+                s3_processed_path=f"{PROCESSED}{original.sha256}/original",
+                matter=matter_of(arrival.key),
+                lane=_lane(metadata, arrival.lane),
+                pages=inspection.pages,
+                failure=failure,
+            ),
+        )
+        await settle_arrival(
+            db,
+            arrival.id,
+            document_id=document_id,
+            original_path=metadata.get(METADATA_PATH),
+            source=metadata.get(METADATA_SOURCE),
+            submitted_by=metadata.get(METADATA_BY),
+        )
+    return Taken(
+        key=arrival.key,
+        outcome="duplicate" if not new else "failed" if failure else "document",
+        document_id=document_id,
+        pages=len(inspection.pages),
+        pages_to_read=sum(text is None for text in inspection.pages) if new else 0,
+        reason=failure.reason if failure else None,
+    )
+
+
+def matter_of(key: str) -> str | None:
+    """The matter a key names: the first folder under `raw/`, if there is one."""
+    folders = PurePosixPath(key.removeprefix(RAW)).parent.parts
+    return folders[0] if folders else None
+
+
+def _lane(metadata: Mapping[str, str], otherwise: Lane) -> Lane:
+    try:
+        return Lane(metadata.get(METADATA_LANE, otherwise))
+    except ValueError:
+        return otherwise

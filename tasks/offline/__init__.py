@@ -1,0 +1,1 @@
+"""The rules of the offline analyst, one subject per file; nothing here leaves the machine."""

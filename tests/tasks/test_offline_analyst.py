@@ -1,0 +1,411 @@
+import time
+from datetime import date
+from decimal import Decimal
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from schema.analysis import Analysis, DocumentType
+from tasks.offline_analyst import ANALYST, analyse_offline
+
+ORDER = """FILED
+March 4, 2024
+Clerk of the Superior Court
+
+IN THE SUPERIOR COURT OF THE STATE OF CALIFORNIA
+COUNTY OF ALAMEDA
+
+JANE DOE,                          )
+                                   )   Case No. RG23-012345
+          Plaintiff,               )
+                                   )   ORDER GRANTING MOTION TO
+     v.                            )   COMPEL DISCOVERY
+                                   )
+ACME LOGISTICS, INC., a Delaware   )
+corporation,                       )
+          Defendant.               )
+
+This matter came before the Court on February 28, 2024 on Plaintiff's motion to
+compel. Having considered the papers, and good cause appearing, IT IS HEREBY
+ORDERED that the motion is GRANTED.
+
+Defendant Acme Logistics, Inc. shall produce all documents no later than
+March 22, 2024 and shall pay sanctions of $1,250.00 to Plaintiff. A further hearing
+is set for April 15, 2024 at 9:30 a.m. in Department 12.
+
+IT IS SO ORDERED this 5th day of March, 2024.
+
+______________________________
+Hon. Maria T. Lopez
+Judge of the Superior Court
+"""
+
+LETTER = """SMITH & JONES LLP
+100 Main Street, Suite 400
+Springfield, IL 62701
+
+March 3, 2024
+
+Mr. Robert Brown
+55 Oak Avenue
+Springfield, IL 62704
+
+Re: Return of security deposit, 12 Elm Street
+
+Dear Mr. Brown:
+
+This firm represents Ms. Jane Doe. In your letter dated February 2, 2024, you refused to
+return the security deposit of $2,400.00. Under the lease, the deposit was due on January
+31, 2024. Please pay the full amount by March 20, 2024, or our client will file suit.
+
+Sincerely,
+
+/s/ Anna Smith
+Anna Smith, Esq.
+"""
+
+INVOICE = """INVOICE
+Smith & Jones LLP
+Invoice No. 2024-0117
+Invoice Date: 02/29/2024
+Due Date: 03/30/2024
+
+Bill To:
+Jane Doe
+12 Elm Street
+
+Description                     Hours   Rate      Amount
+Drafting of complaint            3.50   $300.00   $1,050.00
+Filing fee                                        $435.00
+
+Total due                                         $1,485.00
+"""
+
+STATEMENT = """First Springfield Bank
+Account Statement
+Account holder: Jane Doe
+Statement period: February 1, 2024 through February 29, 2024
+
+Beginning balance      1,204.11
+02/03/2024 Deposit payroll      2,500.00     3,704.11
+02/10/2024 Check 1042 rent     -1,200.00     2,504.11
+Ending balance      2,504.11
+"""
+
+PETITION = """IN THE PROBATE COURT OF COOK COUNTY, ILLINOIS
+
+IN RE ESTATE OF JOHN SMITH,            No. 2024 P 001122
+Deceased.
+
+PETITION FOR PROBATE OF WILL AND
+FOR LETTERS TESTAMENTARY
+
+Petitioner Mary Smith alleges that John Smith died on January 5, 2024, leaving an estate
+worth approximately $450,000.
+
+Dated: 3 March 2024
+/s/ Mary Smith
+"""
+
+
+def analysed(*pages: str, file_name: str = "scan_0001.pdf") -> Analysis:
+    return analyse_offline(pages, file_name=file_name)
+
+
+def dates_of(analysis: Analysis) -> dict[date, str]:
+    return {fact.on: fact.what for fact in analysis.dates}
+
+
+def parties_of(analysis: Analysis) -> set[tuple[str, str]]:
+    return {(party.name, party.role) for party in analysis.parties}
+
+
+def test_an_order_yields_what_was_ordered_by_whom_and_by_when() -> None:
+    order = analysed(ORDER)
+    assert order.type is DocumentType.COURT_ORDER
+    assert order.title == "ORDER GRANTING MOTION TO COMPEL DISCOVERY"
+    assert order.document_date == date(2024, 3, 5)
+    assert dates_of(order) == {
+        date(2024, 3, 4): "filed",
+        date(2024, 2, 28): "mentioned",
+        date(2024, 3, 22): "due",
+        date(2024, 4, 15): "hearing",
+        date(2024, 3, 5): "signed",
+    }
+    assert parties_of(order) == {("JANE DOE", "plaintiff"), ("Acme Logistics, Inc.", "defendant")}
+    assert order.people == ["Hon. Maria T. Lopez"]
+    assert [(a.value, a.currency) for a in order.amounts] == [(Decimal("1250.00"), "USD")]
+    assert "sanctions" in order.amounts[0].what
+    assert "Case number: RG23-012345" in [fact.fact for fact in order.key_facts]
+    assert order.analyst == ANALYST
+
+
+def test_a_letter_yields_sender_recipient_subject_and_its_own_date() -> None:
+    letter = analysed(LETTER)
+    assert letter.type is DocumentType.LETTER
+    assert letter.title == "Return of security deposit, 12 Elm Street"
+    assert letter.document_date == date(2024, 3, 3)
+    assert dates_of(letter)[date(2024, 3, 20)] == "due"
+    assert parties_of(letter) == {("Anna Smith, Esq.", "sender"), ("Mr. Robert Brown", "recipient")}
+    assert "Ms. Jane Doe" in letter.people
+
+
+def test_an_invoice_yields_its_rows_total_and_due_date() -> None:
+    invoice = analysed(INVOICE)
+    assert invoice.type is DocumentType.INVOICE
+    assert invoice.document_date == date(2024, 2, 29)
+    assert dates_of(invoice)[date(2024, 3, 30)] == "due"
+    what = {amount.value: amount.what for amount in invoice.amounts}
+    assert what[Decimal("1050.00")] == "Drafting of complaint"
+    assert what[Decimal("1485.00")] == "Total due"
+    assert ("Smith & Jones LLP", "issuer") in parties_of(invoice)
+    assert ("Jane Doe", "billed to") in parties_of(invoice)
+    assert "$1,485.00" in invoice.summary
+
+
+def test_a_statement_yields_amounts_without_a_sign_and_the_end_of_its_period() -> None:
+    statement = analysed(STATEMENT)
+    assert statement.type is DocumentType.BANK_STATEMENT
+    assert statement.document_date == date(2024, 2, 29)
+    assert dates_of(statement)[date(2024, 2, 3)] == "transaction"
+    assert {Decimal("1204.11"), Decimal("-1200.00")} <= {a.value for a in statement.amounts}
+    assert parties_of(statement) == {
+        ("Jane Doe", "account holder"),
+        ("First Springfield Bank", "bank"),
+    }
+
+
+def test_an_estate_is_a_party_and_so_is_the_petitioner() -> None:
+    petition = analysed(PETITION)
+    assert petition.type is DocumentType.PLEADING
+    assert petition.title == "PETITION FOR PROBATE OF WILL AND FOR LETTERS TESTAMENTARY"
+    assert petition.document_date == date(2024, 3, 3)
+    assert parties_of(petition) == {
+        ("ESTATE OF JOHN SMITH", "estate"),
+        ("Mary Smith", "petitioner"),
+    }
+    assert dates_of(petition)[date(2024, 1, 5)] == "died"
+
+
+@pytest.mark.parametrize(
+    ("text", "kind"),
+    [
+        ("ORDER DENYING MOTION TO DISMISS\nThe motion is denied.", DocumentType.COURT_ORDER),
+        ("MOTION FOR SUMMARY JUDGMENT\nPlaintiff moves this Court.", DocumentType.MOTION),
+        ("NOTICE OF HEARING\nPlease take notice.", DocumentType.NOTICE),
+        ("AFFIDAVIT IN SUPPORT OF MOTION\nI, Jane Doe, swear.", DocumentType.AFFIDAVIT),
+        ("DEFAULT JUDGMENT\nJudgment is entered for Plaintiff.", DocumentType.JUDGMENT),
+        ("COMPLAINT FOR DAMAGES\nPlaintiff alleges:", DocumentType.PLEADING),
+        ("Residential Lease Agreement\nThis agreement binds us.", DocumentType.CONTRACT),
+        ("RECEIPT\nReceived from Jane Doe $20.00", DocumentType.RECEIPT),
+        ("INCIDENT REPORT\nThe officer arrived at noon.", DocumentType.REPORT),
+        ("O R D E R\nIt is ordered that the motion is denied.", DocumentType.COURT_ORDER),
+        ("0RDERGRANTING MOTION\nITISHEREBY ORDERED", DocumentType.COURT_ORDER),
+        (
+            "From: A <a@b.c>\nTo: C <c@b.c>\nSent: March 4, 2024\nSubject: Hearing",
+            DocumentType.EMAIL,
+        ),
+        ("Rechnung\nRechnungsnummer 17\nBetrag 20,00 EUR", DocumentType.INVOICE),
+        ("lorem ipsum", DocumentType.OTHER),
+    ],
+)
+def test_the_heading_and_the_phrases_decide_the_type(text: str, kind: DocumentType) -> None:
+    assert analysed(text).type is kind
+
+
+@pytest.mark.parametrize(
+    "written",
+    [
+        "March 3, 2024",
+        "March3,2024",
+        "MARCH 3RD, 2024",
+        "March\n3, 2024",
+        "Mar. 3 2024",
+        "3 March 2024",
+        "3rd day of March, 2024",
+        "third day of March, 2024",
+        "03/03/2024",
+        "3/3/24",
+        "2024-03-03",
+        "O3/O3/2O24",
+        "3. März 2024",
+        "3 mars 2024",
+        "3 de marzo de 2024",
+        "3 marzo 2024",
+    ],
+)
+def test_a_date_is_read_however_it_is_written(written: str) -> None:
+    assert analysed(f"Dated: {written}").document_date == date(2024, 3, 3)
+
+
+@pytest.mark.parametrize(
+    ("text", "on"),
+    [
+        ("Dated: 03/04/2024", date(2024, 3, 4)),
+        ("Dated: 03/04/2024, paid 25/04/2024", date(2024, 4, 3)),
+        ("Der Betrag ist von der Firma und von dem Mieter.\nDatum: 03.04.2024", date(2024, 4, 3)),
+        ("Dated: Marchl5, 2O24", date(2024, 3, 15)),
+        ("Dated: 02/30/2024", None),
+        ("Case No. 2024-01-12345 and 555-12-3456", None),
+    ],
+)
+def test_an_ambiguous_or_impossible_date_is_settled_by_the_text(text: str, on: date | None) -> None:
+    assert analysed(text).document_date == on
+
+
+@pytest.mark.parametrize(
+    ("text", "value", "currency"),
+    [
+        ("a fee of $1,250.00 was paid", "1250.00", "USD"),
+        ("a fee of $l,25O.00 was paid", "1250.00", "USD"),
+        ("a fee of S1,250.00 was paid", "1250.00", "USD"),
+        ("a fee of $ 1,250 was paid", "1250", "USD"),
+        ("about $1.2 million", "1200000", "USD"),
+        ("1.250,50 EUR zahlen", "1250.50", "EUR"),
+        ("€1,250.50", "1250.50", "EUR"),
+        ("£99", "99", "GBP"),
+        ("5,000 dollars", "5000", "USD"),
+        ("credit of -$50.00", "-50.00", "USD"),
+        ("$5, 20 people came", "5", "USD"),
+    ],
+)
+def test_a_sum_is_read_with_its_currency(text: str, value: str, currency: str) -> None:
+    (amount,) = analysed(text).amounts
+    assert (amount.value, amount.currency) == (Decimal(value), currency)
+
+
+@pytest.mark.parametrize(
+    ("text", "parties"),
+    [
+        (
+            "Jane Doe, Plaintiff, v. Acme Corp., Defendant.\nMOTION TO DISMISS",
+            {("Jane Doe", "plaintiff"), ("Acme Corp.", "defendant")},
+        ),
+        (
+            "SUPERIOR COURT\nSTATE OF TEXAS,\nPlaintiff,\nvs.\nJOHN ROE,\nDefendant.",
+            {("STATE OF TEXAS", "plaintiff"), ("JOHN ROE", "defendant")},
+        ),
+        ("In re Estate of John Smith, Deceased", {("Estate of John Smith", "estate")}),
+        (
+            "In re the Marriage of Ann Bell and Carl Bell",
+            {("Ann Bell", "spouse"), ("Carl Bell", "spouse")},
+        ),
+        (
+            "In the Matter of the Marriage of\nANN BELL, Petitioner,\nand\nCARL BELL, Respondent.",
+            {("ANN BELL", "petitioner"), ("CARL BELL", "respondent")},
+        ),
+        (
+            "COURT\nACME LLC,\nPlaintiff,\n-against-\nTOM ROE and NORA ROE,\nDefendants.",
+            {("ACME LLC", "plaintiff"), ("TOM ROE", "defendant"), ("NORA ROE", "defendant")},
+        ),
+        (
+            'LEASE AGREEMENT\nmade between Robert Brown ("Landlord") and Jane Doe ("Tenant").',
+            {("Robert Brown", "landlord"), ("Jane Doe", "tenant")},
+        ),
+    ],
+)
+def test_the_caption_names_the_parties(text: str, parties: set[tuple[str, str]]) -> None:
+    assert parties_of(analysed(text)) == parties
+
+
+@pytest.mark.parametrize(
+    ("text", "language"),
+    [
+        (LETTER, "en"),
+        ("Der Mieter hat die Miete für den Monat nicht gezahlt und ist im Verzug.", "de"),
+        ("Le locataire est en retard et les loyers du mois sont dus par la caution.", "fr"),
+        ("El inquilino y los vecinos del edificio se quejan por el ruido de la calle.", "es"),
+        ("Il conduttore non ha pagato il canone e gli oneri della casa per il mese.", "it"),
+        ("4711 0815", "und"),
+    ],
+)
+def test_the_language_is_voted_for_or_undetermined(text: str, language: str) -> None:
+    assert analysed(text).language == language
+
+
+def test_every_quote_stands_on_its_page_and_every_summary_sentence_in_the_text() -> None:
+    pages = [ORDER, LETTER, INVOICE, STATEMENT, PETITION]
+    analysis = analysed(*pages)
+    assert analysis.key_facts
+    for fact in analysis.key_facts:
+        assert fact.quote in pages[fact.page - 1]
+    text = " ".join(" ".join(pages).split())
+    for sentence in analysed(ORDER).summary.split(". "):
+        assert sentence.rstrip(".") in text
+
+
+def test_the_timeline_tells_in_the_documents_words_and_by_date() -> None:
+    timeline = analysed(ORDER).timeline
+    assert [entry.on for entry in timeline] == sorted(entry.on for entry in timeline)
+    assert timeline[-1].what == (
+        "A further hearing is set for April 15, 2024 at 9:30 a.m. in Department 12."
+    )
+
+
+def test_facts_carry_the_page_they_stand_on() -> None:
+    analysis = analysed(
+        "ORDER\nThe hearing is set for April 15, 2024.", "", "A fee of $5.00 is due."
+    )
+    assert analysis.dates[0].page == 1
+    assert analysis.amounts[0].page == 3
+
+
+def test_an_attached_invoice_does_not_make_a_letter_an_invoice() -> None:
+    assert analysed(LETTER, INVOICE).type is DocumentType.LETTER
+
+
+def test_confidence_falls_as_evidence_does() -> None:
+    plain = analysed(ORDER).confidence
+    undated = analysed("ORDER\nIt is so ordered, after argument by both sides " * 3).confidence
+    by_name_only = analysed("illegible", file_name="Invoice March.pdf").confidence
+    nothing = analysed("", file_name="IMG_2231.jpg").confidence
+    assert 0.9 >= plain > undated > by_name_only > nothing
+
+
+def test_without_text_the_title_is_the_cleaned_file_name() -> None:
+    analysis = analysed(file_name="inbox/lease_signed.2023.pdf")
+    assert analysis.title == "Lease signed 2023"
+    assert analysis.type is DocumentType.CONTRACT
+    assert analysis.summary == "No readable text."
+
+
+FRAGMENTS = st.sampled_from(
+    [*"$€-.,:;()§|\n\t\x00\ud800 lO19", "March ", "3, ", "2024", "03/04/", "v.", " Plaintiff,\n",
+     "In re ", "Estate of ", "Dear ", "Sincerely,\n", "/s/ ", "Hon. ", "ORDER\n", "Total due ",
+     "1,250.00", "between ", " and ", "From: ", "Case No. ", "Ünal ", "ﬁ", "９", "İ"]
+)  # fmt: skip
+
+
+@settings(max_examples=80, deadline=None)
+@given(
+    pages=st.lists(
+        st.one_of(st.text(st.characters(exclude_categories=[])), st.lists(FRAGMENTS).map("".join)),
+        max_size=4,
+    ),
+    file_name=st.text(st.characters(exclude_categories=[]), max_size=40),
+)
+def test_any_text_gives_a_valid_analysis_with_verbatim_quotes(
+    pages: list[str], file_name: str
+) -> None:
+    analysis = analyse_offline(pages, file_name=file_name)
+    assert Analysis.model_validate_json(analysis.model_dump_json()) == analysis
+    assert "\\u0000" not in analysis.model_dump_json()
+    for fact in analysis.key_facts:
+        assert fact.quote in pages[fact.page - 1]
+
+
+@pytest.mark.parametrize(
+    "pattern", ["Aa", "$1,", "l|Oo0", "March 1 ", "v.\nA\n", "A, ", "\n", "between A and "]
+)
+def test_a_hostile_page_of_200_000_characters_takes_seconds_at_most(pattern: str) -> None:
+    page = (pattern * 200_000)[:200_000]
+    started = time.process_time()
+    analyse_offline([page], file_name="hostile.pdf")
+    assert time.process_time() - started < 5
+
+
+def test_a_document_of_2_000_pages_is_analysed_in_seconds() -> None:
+    started = time.process_time()
+    analyse_offline([LETTER, INVOICE] * 1000, file_name="file.pdf")
+    assert time.process_time() - started < 10

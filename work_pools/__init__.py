@@ -1,0 +1,6 @@
+"""Worker types of our own. Prefect imports this package in every worker and command,
+which registers them; it stays light for that reason."""
+
+from work_pools.local import LocalWorker
+
+__all__ = ["LocalWorker"]
