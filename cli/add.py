@@ -73,7 +73,7 @@ def add(
     candidates = list(_candidates(paths, matter))
     if not candidates:
         raise BadInput("There are no files in what was named.")
-    added = run(_add(candidates, lane, quiet=as_json))
+    added = run(add_files(candidates, lane, quiet=as_json))
     if as_json:
         print_json([asdict(one) for one in added])
         return
@@ -106,14 +106,15 @@ def _candidate(file: Path, inside: PurePosixPath, matter: str | None) -> Candida
     return Candidate(file, str("raw" / folder / inside), file.stat().st_size)
 
 
-async def _add(candidates: list[Candidate], lane: Lane, *, quiet: bool) -> list[Added]:
-    import anyio  # noqa: PLC0415
+async def add_files(candidates: list[Candidate], lane: Lane, *, quiet: bool) -> list[Added]:
+    """Upload files that are not there yet, record them, and wake ingest; with a bar."""
+    import anyio
 
-    from blocks.database import Database  # noqa: PLC0415
-    from blocks.loading import load  # noqa: PLC0415
-    from blocks.object_storage import ObjectStorage  # noqa: PLC0415
-    from blocks.wakeups import object_created  # noqa: PLC0415
-    from sql.arrivals import notice  # noqa: PLC0415
+    from blocks.database import Database
+    from blocks.loading import load
+    from blocks.object_storage import ObjectStorage
+    from blocks.wakeups import object_created
+    from sql.arrivals import notice
 
     database, storage = await load(Database), await load(ObjectStorage)
     added: list[Added] = []
@@ -135,8 +136,8 @@ def _upload(
     storage: "ObjectStorage", candidate: Candidate, lane: Lane
 ) -> "tuple[Added, SeenObject | None]":
     """Upload one file unless it is there already; the object it is now, if it is one."""
-    from tasks.inspection import media_type_of  # noqa: PLC0415
-    from tasks.intake import METADATA_BY, METADATA_LANE, METADATA_PATH, METADATA_SOURCE  # noqa: PLC0415
+    from tasks.inspection import media_type_of
+    from tasks.intake import METADATA_BY, METADATA_LANE, METADATA_PATH, METADATA_SOURCE
 
     name = str(candidate.path)
     try:
@@ -177,9 +178,9 @@ def _upload(
 
 
 def _head(storage: "ObjectStorage", key: str) -> "SeenObject | None":
-    from botocore.exceptions import ClientError  # noqa: PLC0415
+    from botocore.exceptions import ClientError
 
-    from sql.arrivals import SeenObject  # noqa: PLC0415
+    from sql.arrivals import SeenObject
 
     try:
         head = storage.client().head_object(Bucket=storage.bucket, Key=key)

@@ -16,11 +16,12 @@ def use_stack(state_dir: Path) -> None:
     Raises `Misconfigured` when there is neither a setting nor a stack.
     """
     os.environ.setdefault("PREFECT_LOGGING_LEVEL", "ERROR")
+    os.environ.setdefault("PREFECT_LOGGING_INTERNAL_LEVEL", "ERROR")
     os.environ.setdefault("PREFECT_RESULTS_DEFAULT_SERIALIZER", "json")
     os.environ.setdefault("PREFECT_CLIENT_CSRF_SUPPORT_ENABLED", "false")
     if os.environ.get("PREFECT_API_URL"):
         return
-    from stack.addresses import read_addresses  # noqa: PLC0415 - only without a setting
+    from stack.addresses import read_addresses
 
     addresses = read_addresses(state_dir)
     if addresses is None:

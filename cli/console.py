@@ -14,7 +14,10 @@ from rich.console import Console
 
 from schema.failures import RetryLater
 
-console = Console(highlight=False)
+PIPED_WIDTH = 140
+"""Columns when stdout is no terminal, so that tables in logs are whole."""
+
+console = Console(highlight=False, width=None if sys.stdout.isatty() else PIPED_WIDTH)
 errors = Console(stderr=True, highlight=False)
 
 JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON for scripts.")]

@@ -1,6 +1,158 @@
-"""stub"""
+"""`aseagi demo`: the whole way, from files to a workbook, on the samples in this repository."""
+
+import json
+import sys
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import typer
 
+from cli.console import STATE_DIR, StateDirOption, console, fail, run
+from schema.lanes import Lane
 
-def register(app: typer.Typer) -> None: ...
+if TYPE_CHECKING:
+    from sql.documents import DocumentRow
+
+SAMPLES = Path(__file__).resolve().parent.parent / "samples"
+LONGEST_SECONDS = 900.0
+
+
+def register(app: typer.Typer) -> None:
+    """Add the command."""
+    app.command()(demo)
+
+
+@dataclass(frozen=True, slots=True)
+class Expected:
+    """What should become of a sample (samples/manifest.json)."""
+
+    path: str
+    outcome: str
+    type: str | None
+    document_date: str | None
+    pages: int | None
+
+    @property
+    def key(self) -> str:
+        """Where it lies in the bucket."""
+        return f"raw/{self.path}"
+
+
+@dataclass(frozen=True, slots=True)
+class Ended:
+    """How a sample ended, and what of that was not expected."""
+
+    sample: Expected
+    document: "DocumentRow | None"
+    surprises: tuple[str, ...]
+
+
+def demo(state: StateDirOption = STATE_DIR) -> None:
+    """Take in, read, analyse and export the samples; exit 0 if each ended as expected.
+
+    Starts the embedded stack, or uses the one that `aseagi up` has started. A second
+    demo finds everything there and nothing new to do.
+    """
+    from cli.up import print_addresses
+    from stack.addresses import read_addresses
+    from stack.embedded import is_running, start_stack
+
+    stack = None if is_running(state) else start_stack(state, console.print)
+    try:
+        addresses = stack.addresses if stack else read_addresses(state)
+        ended = run(_demo(state))
+        if addresses is not None:
+            print_addresses(addresses)
+        if stack is not None and sys.stdin.isatty() and sys.stdout.isatty():
+            console.print("The stack still runs, so you can look around. Press Enter to stop it.")
+            sys.stdin.readline()
+    finally:
+        if stack is not None:
+            stack.stop()
+            console.print("The stack is stopped; `aseagi up` starts it again, same addresses.")
+    surprises = [f"{one.sample.path}: {what}" for one in ended for what in one.surprises]
+    if surprises:
+        fail("not everything ended as expected: " + "; ".join(surprises))
+    console.print(f"All {len(ended)} samples ended as expected.")
+
+
+async def _demo(state: Path) -> list[Ended]:
+    from cli.add import Candidate, add_files
+    from cli.connection import use_stack
+    from cli.export import export_to
+    from cli.process import wait_until_done
+    from cli.tables import document_table
+
+    use_stack(state)
+    samples = read_manifest()
+    files = [
+        Candidate(path, sample.key, path.stat().st_size)
+        for sample in samples
+        if (path := SAMPLES / sample.path)
+    ]
+    added = await add_files(files, Lane.NOW, quiet=False)
+    new = sum(one.outcome == "added" for one in added)
+    console.print(f"{new} samples added, {len(added) - new} already there")
+    await wait_until_done(None, seconds=LONGEST_SECONDS)
+    ended = await _compare(samples)
+    shown = {one.document.id: one.document for one in ended if one.document is not None}
+    console.print(document_table(list(shown.values())))
+    exported = await export_to(state / "exports", None)
+    console.print(f"export     {exported.folder / 'documents.xlsx'}", markup=False, soft_wrap=True)
+    console.print(f"as a link  {exported.link}", markup=False, soft_wrap=True)
+    return ended
+
+
+def read_manifest() -> list[Expected]:
+    """What should become of each sample."""
+    entries: list[dict[str, Any]] = json.loads((SAMPLES / "manifest.json").read_text())
+    return [
+        Expected(
+            path=entry["path"],
+            outcome=entry["outcome"],
+            type=entry["type"],
+            document_date=entry["document_date"],
+            pages=entry["pages"],
+        )
+        for entry in entries
+    ]
+
+
+async def _compare(samples: Sequence[Expected]) -> list[Ended]:
+    from blocks.database import Database
+    from blocks.loading import load
+    from sql.arrivals import find_arrivals
+    from sql.documents import list_documents
+
+    database = await load(Database)
+    async with database.connect() as db:
+        arrivals = {one.key: one for one in await find_arrivals(db, [s.key for s in samples])}
+        documents = {row.id: row for row in await list_documents(db)}
+    ended: list[Ended] = []
+    for sample in samples:
+        arrival = arrivals.get(sample.key)
+        row = documents.get(arrival.document_id) if arrival and arrival.document_id else None
+        ended.append(Ended(sample, row, tuple(_surprises(sample, row))))
+    return ended
+
+
+def _surprises(sample: Expected, row: "DocumentRow | None") -> list[str]:
+    if row is None:
+        return ["it is no document"]
+    if sample.outcome == "duplicate":
+        is_twin = row.s3_raw_path != sample.key
+        return [] if is_twin and row.status == "completed" else ["it is not known as a duplicate"]
+    if row.status != sample.outcome:
+        return [f"{row.status} instead of {sample.outcome}"]
+    if sample.outcome == "failed":
+        return []
+    dated = row.document_date.isoformat() if row.document_date else None
+    found = {"pages": row.pages_done, "type": row.document_type, "date": dated}
+    wanted = {"pages": sample.pages, "type": sample.type, "date": sample.document_date}
+    return [
+        f"{name} {found[name]} instead of {wanted[name]}"
+        for name in found
+        if found[name] != wanted[name]
+    ]

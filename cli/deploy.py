@@ -48,11 +48,11 @@ def deploy(
 
     **Example:** `PREFECT_API_URL=https://prefect.example.org/api aseagi deploy`
     """
-    from dotenv import load_dotenv  # noqa: PLC0415
+    from dotenv import load_dotenv
 
     load_dotenv(Path.cwd() / ".env")
     use_stack(STATE_DIR)
-    from sql.migrate import migrate  # noqa: PLC0415
+    from sql.migrate import migrate
 
     owner = os.environ.get("ASEAGI_DATABASE_OWNER_URL")
     if not owner:
@@ -65,11 +65,11 @@ def deploy(
 
 
 async def _register(*, overwrite_blocks: bool) -> None:
-    import httpx  # noqa: PLC0415
-    from prefect.client.orchestration import get_client  # noqa: PLC0415
+    import httpx
+    from prefect.client.orchestration import get_client
 
-    from blocks.loading import prefect_unreachable  # noqa: PLC0415
-    from blocks.seeding import seed_blocks  # noqa: PLC0415
+    from blocks.loading import prefect_unreachable
+    from blocks.seeding import seed_blocks
 
     try:
         async with get_client() as client:
@@ -83,11 +83,11 @@ async def _register(*, overwrite_blocks: bool) -> None:
 
 
 async def _make_pools(client: "PrefectClient") -> None:
-    from prefect.client.schemas.actions import WorkPoolCreate  # noqa: PLC0415
-    from prefect.exceptions import ObjectNotFound  # noqa: PLC0415
-    from prefect.workers.process import ProcessWorker  # noqa: PLC0415
+    from prefect.client.schemas.actions import WorkPoolCreate
+    from prefect.exceptions import ObjectNotFound
+    from prefect.workers.process import ProcessWorker
 
-    from work_pools import LocalWorker  # noqa: PLC0415
+    from work_pools import LocalWorker
 
     templates = {
         "process": ProcessWorker.get_default_base_job_template(),
@@ -106,7 +106,7 @@ async def _make_pools(client: "PrefectClient") -> None:
 
 async def _deploy_all(client: "PrefectClient") -> None:
     """Run `prefect deploy --all`, unless exactly this was deployed last."""
-    from prefect.variables import Variable  # noqa: PLC0415
+    from prefect.variables import Variable
 
     fingerprint = _fingerprint()
     if await Variable.aget(DEPLOYED, default=None) == fingerprint:
@@ -141,11 +141,11 @@ async def _crash_zombies(client: "PrefectClient") -> str:
     Prefect's server does not do this by itself: a run whose machine died would stay
     Running, and hold its pool's slot, for ever.
     """
-    from datetime import timedelta  # noqa: PLC0415
+    from datetime import timedelta
 
-    from prefect.client.schemas.objects import StateType  # noqa: PLC0415
-    from prefect.events.actions import ChangeFlowRunState  # noqa: PLC0415
-    from prefect.events.schemas.automations import (  # noqa: PLC0415
+    from prefect.client.schemas.objects import StateType
+    from prefect.events.actions import ChangeFlowRunState
+    from prefect.events.schemas.automations import (
         AutomationCore,
         EventTrigger,
         Posture,
@@ -175,6 +175,8 @@ async def _crash_zombies(client: "PrefectClient") -> str:
             ),
             actions=[
                 ChangeFlowRunState(
+                    type="change-flow-run-state",
+                    force=False,
                     state=StateType.CRASHED,
                     name="Crashed",
                     message=f"No heartbeat for {ZOMBIE_SECONDS} seconds: its process is gone.",

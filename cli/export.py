@@ -54,12 +54,12 @@ def export(
 
 async def export_to(folder: Path, matter: str | None, *, seconds: float = 300) -> Exported:
     """Run the flow `export`, wait for it, and fetch its files into `folder`."""
-    import anyio  # noqa: PLC0415
-    from prefect.client.orchestration import get_client  # noqa: PLC0415
+    import anyio
+    from prefect.client.orchestration import get_client
 
-    from blocks.loading import load  # noqa: PLC0415
-    from blocks.object_storage import EXPORT_LINK_SECONDS, ObjectStorage  # noqa: PLC0415
-    from tasks.exporting import CONTENT_TYPES, export_key  # noqa: PLC0415
+    from blocks.loading import load
+    from blocks.object_storage import EXPORT_LINK_SECONDS, ObjectStorage
+    from tasks.exporting import CONTENT_TYPES, export_key
 
     storage = await load(ObjectStorage)
     name = f"{datetime.now(UTC):%Y-%m-%d-%H%M%S}"

@@ -23,6 +23,8 @@ if TYPE_CHECKING:
     from sql.jobs import QueueCounts
 
 LOOK_SECONDS = 0.5
+TELL_SECONDS = 5.0
+"""How often a line is printed where no bar can move."""
 
 
 def register(app: typer.Typer) -> None:
@@ -67,11 +69,11 @@ def process(
 
 
 async def _process(*, wait: bool, seconds: float, quiet: bool) -> "QueueCounts":
-    from blocks.database import Database  # noqa: PLC0415
-    from blocks.loading import load  # noqa: PLC0415
-    from sql.controls import read_controls  # noqa: PLC0415
-    from sql.jobs import count_queue  # noqa: PLC0415
-    from tasks.starting import start_unless_under_way  # noqa: PLC0415
+    from blocks.database import Database
+    from blocks.loading import load
+    from sql.controls import read_controls
+    from sql.jobs import count_queue
+    from tasks.starting import start_unless_under_way
 
     database = await load(Database)
     async with database.connect() as db:
@@ -95,12 +97,12 @@ async def wait_until_done(
 
     Raises `RetryLater` when there is still work after `seconds`.
     """
-    import anyio  # noqa: PLC0415
-    from prefect.client.orchestration import get_client  # noqa: PLC0415
+    import anyio
+    from prefect.client.orchestration import get_client
 
-    from blocks.database import Database  # noqa: PLC0415
-    from blocks.loading import load  # noqa: PLC0415
-    from sql.jobs import count_queue  # noqa: PLC0415
+    from blocks.database import Database
+    from blocks.loading import load
+    from sql.jobs import count_queue
 
     database = await load(Database)
     columns = (
@@ -113,6 +115,7 @@ async def wait_until_done(
     )
     deadline = time.monotonic() + seconds
     swept = sweep is None
+    tell_at = 0.0
     with Progress(*columns, console=console, disable=quiet) as progress:
         documents = progress.add_task("documents", total=None, what="")
         pages = progress.add_task("pages    ", total=None, what="")
@@ -121,6 +124,10 @@ async def wait_until_done(
                 counts = await count_queue(db)
                 await db.commit()
                 _show(progress, documents, pages, counts)
+                if not console.is_terminal and not quiet and time.monotonic() >= tell_at:
+                    # A bar is drawn once at its end where there is no terminal.
+                    tell_at = time.monotonic() + TELL_SECONDS
+                    console.print(_line(counts))
                 if not swept and sweep is not None:
                     state = (await client.read_flow_run(sweep)).state
                     swept = state is not None and state.is_final()
@@ -154,3 +161,9 @@ def _doing(counts: "QueueCounts") -> str:
     if counts.pages_waiting:
         return "waiting for a session"
     return "analysing" if counts.unfinished else "done"
+
+
+def _line(counts: "QueueCounts") -> str:
+    done, read = counts.jobs_completed + counts.jobs_failed, counts.pages_done + counts.pages_failed
+    pages = read + counts.pages_waiting + counts.pages_leased
+    return f"documents {done}/{done + counts.unfinished}, pages {read}/{pages}, {_doing(counts)}"

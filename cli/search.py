@@ -34,9 +34,9 @@ def search(
 
 
 async def _search(query: str, matter: str | None, limit: int, *, as_json: bool) -> None:
-    from blocks.database import Database  # noqa: PLC0415
-    from blocks.loading import load  # noqa: PLC0415
-    from sql.search import HIGHLIGHT_START, HIGHLIGHT_STOP, search_pages  # noqa: PLC0415
+    from blocks.database import Database
+    from blocks.loading import load
+    from sql.search import HIGHLIGHT_START, HIGHLIGHT_STOP, search_pages
 
     database = await load(Database)
     async with database.connect() as db:

@@ -53,7 +53,7 @@ def retry(
 
 
 async def _find(db: "Connection", prefix: str) -> UUID:
-    from sql.documents import find_by_prefix  # noqa: PLC0415
+    from sql.documents import find_by_prefix
 
     found = await find_by_prefix(db, prefix)
     if not found:
@@ -64,14 +64,14 @@ async def _find(db: "Connection", prefix: str) -> UUID:
 
 
 async def _retry(prefix: str | None) -> tuple[int, int]:
-    from blocks.database import Database  # noqa: PLC0415
-    from blocks.loading import load  # noqa: PLC0415
-    from blocks.reading import Reading  # noqa: PLC0415
-    from blocks.spending import Spending  # noqa: PLC0415
-    from sql.arrivals import retry_arrivals  # noqa: PLC0415
-    from sql.jobs import retry_jobs  # noqa: PLC0415
-    from tasks.dispatch import dispatch  # noqa: PLC0415
-    from tasks.starting import start_unless_under_way  # noqa: PLC0415
+    from blocks.database import Database
+    from blocks.loading import load
+    from blocks.reading import Reading
+    from blocks.spending import Spending
+    from sql.arrivals import retry_arrivals
+    from sql.jobs import retry_jobs
+    from tasks.dispatch import dispatch
+    from tasks.starting import start_unless_under_way
 
     database, reading, spending = await load(Database), await load(Reading), await load(Spending)
     async with database.connect() as db:
@@ -87,11 +87,11 @@ async def _retry(prefix: str | None) -> tuple[int, int]:
 
 
 async def _show(prefix: str, *, with_text: bool, as_json: bool) -> None:
-    from blocks.database import Database  # noqa: PLC0415
-    from blocks.loading import load  # noqa: PLC0415
-    from cli.tables import document_dict, document_table  # noqa: PLC0415
-    from schema.analysis import Analysis  # noqa: PLC0415
-    from sql.documents import list_documents, list_pages  # noqa: PLC0415
+    from blocks.database import Database
+    from blocks.loading import load
+    from cli.tables import document_dict, document_table
+    from schema.analysis import Analysis
+    from sql.documents import list_documents, list_pages
 
     database = await load(Database)
     async with database.connect() as db:

@@ -37,9 +37,9 @@ def resume(state: StateDirOption = STATE_DIR) -> None:
 
 
 async def _pause(reason: str) -> None:
-    from blocks.database import Database  # noqa: PLC0415
-    from blocks.loading import load  # noqa: PLC0415
-    from sql import controls  # noqa: PLC0415
+    from blocks.database import Database
+    from blocks.loading import load
+    from sql import controls
 
     database = await load(Database)
     async with database.connect() as db:
@@ -47,12 +47,12 @@ async def _pause(reason: str) -> None:
 
 
 async def _resume() -> int:
-    from blocks.database import Database  # noqa: PLC0415
-    from blocks.loading import load  # noqa: PLC0415
-    from blocks.reading import Reading  # noqa: PLC0415
-    from blocks.spending import Spending  # noqa: PLC0415
-    from sql import controls  # noqa: PLC0415
-    from tasks.dispatch import dispatch  # noqa: PLC0415
+    from blocks.database import Database
+    from blocks.loading import load
+    from blocks.reading import Reading
+    from blocks.spending import Spending
+    from sql import controls
+    from tasks.dispatch import dispatch
 
     database, reading, spending = await load(Database), await load(Reading), await load(Spending)
     async with database.connect() as db:

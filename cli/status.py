@@ -31,14 +31,14 @@ def status(
 
 
 async def _status(*, list_them: bool, matter: str | None, as_json: bool) -> None:
-    from blocks.database import Database  # noqa: PLC0415
-    from blocks.loading import load  # noqa: PLC0415
-    from cli.tables import document_dict, document_table  # noqa: PLC0415
-    from sql.charges import month_to_date  # noqa: PLC0415
-    from sql.controls import read_controls  # noqa: PLC0415
-    from sql.documents import list_documents  # noqa: PLC0415
-    from sql.jobs import count_queue  # noqa: PLC0415
-    from sql.sessions import open_sessions  # noqa: PLC0415
+    from blocks.database import Database
+    from blocks.loading import load
+    from cli.tables import document_dict, document_table
+    from sql.charges import month_to_date
+    from sql.controls import read_controls
+    from sql.documents import list_documents
+    from sql.jobs import count_queue
+    from sql.sessions import open_sessions
 
     database = await load(Database)
     async with database.connect() as db:

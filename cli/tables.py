@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from typing import Any
 
+from rich.box import SIMPLE_HEAD
 from rich.table import Table
 from rich.text import Text
 
@@ -12,11 +13,16 @@ from sql.documents import DocumentRow
 
 def document_table(rows: Sequence[DocumentRow]) -> Table:
     """Document, type, title, date, pages, status, seconds, cost."""
-    table = Table(pad_edge=False)
-    for column in ("id", "document", "type", "title", "date"):
-        table.add_column(column, overflow="fold" if column in {"document", "title"} else "ellipsis")
-    for column in ("pages", "status", "seconds", "cost"):
-        table.add_column(column, justify="left" if column == "status" else "right")
+    table = Table(box=SIMPLE_HEAD, pad_edge=False)
+    table.add_column("id", no_wrap=True)
+    table.add_column("document", overflow="fold", ratio=3)
+    table.add_column("type", no_wrap=True)
+    table.add_column("title", overflow="fold", ratio=3)
+    table.add_column("date", no_wrap=True)
+    table.add_column("pages", justify="right", no_wrap=True)
+    table.add_column("status", ratio=2)
+    table.add_column("seconds", justify="right", no_wrap=True)
+    table.add_column("cost", justify="right", no_wrap=True)
     for row in rows:
         table.add_row(
             row.id.hex[:8],

@@ -31,7 +31,7 @@ def up(
 
     **Example:** `aseagi up` in one terminal, `aseagi add documents/` in another
     """
-    from stack.embedded import start_stack  # noqa: PLC0415
+    from stack.embedded import start_stack
 
     stopping = threading.Event()
 

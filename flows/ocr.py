@@ -3,6 +3,7 @@
 from uuid import UUID
 
 from prefect import flow
+from prefect.runtime import flow_run
 from pydantic import BaseModel, Field
 
 from gpu_image.session import open_session
@@ -19,7 +20,12 @@ class SessionReport(BaseModel):
     seconds: float = Field(description="From the first lease asked for to the close.")
 
 
-@flow(name="ocr", flow_run_name="session with {engine}")
+def _run_name() -> str:
+    session_id = flow_run.parameters.get("session_id")
+    return f"session {str(session_id)[:8]}" if session_id else "session started by hand"
+
+
+@flow(name="ocr", flow_run_name=_run_name)
 async def ocr_session(
     session_id: UUID | None = None,  # noqa: ARG001 - read by the worker before this runs
     engine: str = "rapidocr",

@@ -13,7 +13,7 @@ import threading
 from collections.abc import Generator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Protocol, cast
+from typing import Protocol
 
 import numpy as np
 import pypdfium2 as pdfium
@@ -74,32 +74,12 @@ def open_document(path: Path, media_type: str, *, dpi: int = 200) -> Generator[D
         raise BadInput(f"Files of type {media_type} cannot be read; PDF, JPEG and PNG can.")
 
 
-class _Bitmap(Protocol):
-    """What is used of pypdfium2's untyped bitmap; likewise the page and document below."""
-
-    def to_numpy(self) -> NDArray[np.uint8]: ...
-    def close(self) -> None: ...
-
-
-class _Page(Protocol):
-    def get_size(self) -> tuple[float, float]: ...
-    def render(self, *, scale: float, rev_byteorder: bool) -> _Bitmap: ...
-    def close(self) -> None: ...
-
-
-class _Pdf(Protocol):
-    def init_forms(self) -> bool: ...
-    def __len__(self) -> int: ...
-    def __getitem__(self, index: int, /) -> _Page: ...
-    def close(self) -> None: ...
-
-
 class _PdfDocument:
     def __init__(self, path: Path, dpi: int) -> None:
         self._dpi = dpi
         with _PDFIUM:
             try:
-                self._pdf = cast("_Pdf", pdfium.PdfDocument(path))
+                self._pdf = pdfium.PdfDocument(path)
                 # Without this, what people typed into form fields is not drawn.
                 self._pdf.init_forms()
             except pdfium.PdfiumError as error:
@@ -124,7 +104,7 @@ class _PdfDocument:
             finally:
                 page.close()
 
-    def _render(self, page: _Page, number: int) -> Pixels:
+    def _render(self, page: pdfium.PdfPage, number: int) -> Pixels:
         width_points, height_points = page.get_size()
         if not (width_points > 0 and height_points > 0):
             raise BadInput(f"Page {number} of the PDF has no area.")

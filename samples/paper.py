@@ -6,6 +6,7 @@ come out the same everywhere.
 """
 
 import ctypes
+import importlib
 import io
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -25,7 +26,7 @@ MARGIN_POINTS = 72.0
 FONTS = ("Times-Roman", "Times-Bold", "Helvetica", "Helvetica-Bold", "Courier")
 Align = Literal["left", "center", "right"]
 
-_RAW: Any = pdfium.raw
+_RAW: Any = importlib.import_module("pypdfium2.raw")
 """The ctypes bindings carry no types."""
 
 
@@ -171,9 +172,9 @@ def pdf(pages: Sequence[Sheet | Picture]) -> bytes:
 
 def rendered(sheet: Sheet, *, dpi: int) -> Gray:
     """The sheet as a perfect scanner would see it."""
-    document: Any = pdfium.PdfDocument(pdf([sheet]))
+    document = pdfium.PdfDocument(pdf([sheet]))
     page = document[0]
-    pixels = np.array(page.render(scale=dpi / 72, grayscale=True).to_pil().convert("L"))
+    pixels = page.render(scale=dpi / 72).to_numpy()[:, :, 0].copy()
     page.close()
     document.close()
     return pixels
@@ -202,8 +203,7 @@ def faxed(page: Gray, *, seed: int, skew_degrees: float) -> Gray:
         size = int(random.integers(1, 4))
         bilevel[y : y + size, x : x + size] = 0
     for x in random.integers(0, width, 3):
-        dirty = random.random(height) < 0.5
-        bilevel[dirty, x] = 0
+        bilevel[random.integers(0, height, height // 2), x] = 0
     return bilevel
 
 
@@ -306,9 +306,8 @@ def _sheet_content(sheet: Sheet) -> bytes:
     ]
     for run in sheet.runs:
         text = run.text.replace("\\", r"\\").replace("(", r"\(").replace(")", r"\)")
-        parts.append(
-            f"BT /F{FONTS.index(run.font)} {run.size:g} Tf {run.x:.2f} {run.y:.2f} Td ({text}) Tj ET"
-        )
+        place = f"/F{FONTS.index(run.font)} {run.size:g} Tf {run.x:.2f} {run.y:.2f} Td"
+        parts.append(f"BT {place} ({text}) Tj ET")
     return "\n".join(parts).encode("cp1252")
 
 

@@ -147,3 +147,25 @@ async def retry_arrivals(db: Connection) -> int:
         """
     )
     return cursor.rowcount
+
+
+@dataclass(frozen=True, slots=True)
+class Settled:
+    """What became of the newest arrival under a key."""
+
+    key: str
+    state: str
+    document_id: UUID | None
+
+
+async def find_arrivals(db: Connection, keys: Sequence[str]) -> list[Settled]:
+    """The newest arrival of each key that has one."""
+    async with db.cursor(row_factory=class_row(Settled)) as cursor:
+        await cursor.execute(
+            """
+            select distinct on (key) key, state, document_id from aseagi.arrivals
+            where key = any(%s) order by key, noticed_at desc
+            """,
+            (list(keys),),
+        )
+        return await cursor.fetchall()

@@ -1,0 +1,1 @@
+"""The embedded stack: real servers from wheels, and doubles of what is a paid service."""

@@ -21,7 +21,7 @@ from pathlib import Path
 import httpx
 
 from schema.failures import Misconfigured
-from stack.addresses import Addresses, write_addresses
+from stack.addresses import Addresses, read_addresses, write_addresses
 from stack.postgres import Postgres
 from stack.processes import Child, plain_environment, wait_all_ready
 from stack.servers import Servers, reserve_ports, start_servers
@@ -200,8 +200,10 @@ def _worker(state_dir: Path, environment: Mapping[str, str], *, pool: str, kind:
     polling = {"PREFECT_WORKER_QUERY_SECONDS": "1"}
     return Child(
         f"{pool}-worker",
-        [sys.executable, "-m", "prefect", "worker", "start", "--pool", pool, "--type", kind]
-        + ["--name", f"{pool} worker"],
+        [
+            *(sys.executable, "-m", "prefect", "worker", "start"),
+            *("--pool", pool, "--type", kind, "--name", f"{pool} worker"),
+        ],
         state_dir=state_dir,
         env={**environment, **polling},
         cwd=state_dir,
@@ -211,9 +213,11 @@ def _worker(state_dir: Path, environment: Mapping[str, str], *, pool: str, kind:
 def _dashboard(state_dir: Path, environment: Mapping[str, str], port: int) -> Child:
     return Child(
         "dashboard",
-        [sys.executable, "-m", "streamlit", "run", str(HOME / "dashboard" / "app.py")]
-        + [f"--server.port={port}", "--server.address=127.0.0.1", "--server.headless=true"]
-        + ["--browser.gatherUsageStats=false", "--server.fileWatcherType=none"],
+        [
+            *(sys.executable, "-m", "streamlit", "run", str(HOME / "dashboard" / "app.py")),
+            *(f"--server.port={port}", "--server.address=127.0.0.1", "--server.headless=true"),
+            *("--browser.gatherUsageStats=false", "--server.fileWatcherType=none"),
+        ],
         state_dir=state_dir,
         env=environment,
         cwd=HOME,
@@ -233,3 +237,9 @@ def _remembered_secret(file: Path) -> str:
         with os.fdopen(os.open(file, os.O_CREAT | os.O_WRONLY, SECRET_FILE_MODE), "w") as out:
             out.write(secrets.token_urlsafe(32))
     return file.read_text()
+
+
+def is_running(state_dir: Path) -> bool:
+    """Whether the stack in `state_dir` answers now."""
+    addresses = read_addresses(state_dir)
+    return addresses is not None and _answers(f"{addresses.gateway_url}/health")

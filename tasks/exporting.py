@@ -46,7 +46,13 @@ def export_key(export: str, name: str) -> str:
     return f"{EXPORTS}{export}/{name}"
 
 
-@task(name="gather rows", cache_policy=NO_CACHE, retries=2, retry_delay_seconds=2)
+@task(
+    name="gather rows",
+    task_run_name="gather rows",
+    cache_policy=NO_CACHE,
+    retries=2,
+    retry_delay_seconds=2,
+)
 async def gather_rows(
     database: Database, matter: str | None
 ) -> tuple[list[ExportedDocument], list[ExportedTimelineEntry]]:

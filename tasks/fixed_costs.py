@@ -37,7 +37,13 @@ def fixed_charges(
     ]
 
 
-@task(name="accrue fixed costs", cache_policy=NO_CACHE, retries=2, retry_delay_seconds=2)
+@task(
+    name="accrue fixed costs",
+    task_run_name="accrue fixed costs",
+    cache_policy=NO_CACHE,
+    retries=2,
+    retry_delay_seconds=2,
+)
 async def accrue_fixed_costs(database: Database, dollars_per_month: Mapping[str, float]) -> int:
     """Charge every day up to today that was not charged yet; return how many charges were new."""
     today = datetime.now(UTC).date()

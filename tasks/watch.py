@@ -22,6 +22,7 @@ CACHE_AGE = timedelta(days=1)
 
 @task(
     name="watch bucket",
+    task_run_name="watch bucket",
     cache_policy=NO_CACHE,
     retries=2,
     retry_delay_seconds=[1, 5],
@@ -50,7 +51,13 @@ def _listing(storage: ObjectStorage) -> Iterator[list[SeenObject]]:
         ]
 
 
-@task(name="clean cache", cache_policy=NO_CACHE, retries=1, retry_delay_seconds=5)
+@task(
+    name="clean cache",
+    task_run_name="clean cache",
+    cache_policy=NO_CACHE,
+    retries=1,
+    retry_delay_seconds=5,
+)
 async def clean_cache(storage: ObjectStorage) -> int:
     """Delete what has lain in `cache/` for a day, where the bucket's lifecycle does not."""
     return await asyncio.to_thread(_delete_old, storage, datetime.now(UTC) - CACHE_AGE)
