@@ -4,6 +4,7 @@ from datetime import UTC, datetime
 
 from prefect import flow
 from prefect.artifacts import acreate_link_artifact, acreate_markdown_artifact
+from prefect.runtime import flow_run
 from pydantic import BaseModel, Field
 
 from blocks.database import Database
@@ -18,10 +19,14 @@ class ExportReport(BaseModel):
     export: str = Field(description="Name of the export: its folder under exports/.")
     documents: int
     timeline_entries: int
-    keys: list[str]
+    objects: list[str] = Field(description="Where the files lie in the bucket.")
 
 
-@flow(name="export", flow_run_name="export {matter}")
+def _run_name() -> str:
+    return f"export {flow_run.parameters.get('matter') or 'everything'}"
+
+
+@flow(name="export", flow_run_name=_run_name)
 async def export(matter: str | None = None, name: str | None = None) -> ExportReport:
     """Write an Excel workbook (documents, timeline), CSV and JSON lines into `exports/`.
 
@@ -58,5 +63,5 @@ async def export(matter: str | None = None, name: str | None = None) -> ExportRe
         export=folder,
         documents=len(documents),
         timeline_entries=len(timeline),
-        keys=[file.key for file in files],
+        objects=[file.key for file in files],
     )

@@ -9,6 +9,7 @@ other; a table's columns are not, because a row belongs together.
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 from statistics import median
 
 import numpy as np
@@ -200,9 +201,18 @@ def _split(line: list[_Box], gutter: float) -> tuple[list[_Box], list[_Box]] | N
         return None
     left = [box for box in line if box.right <= gutter]
     right = [box for box in line if box.left >= gutter]
-    if left and right and right[0].left - left[-1].right < 0.5 * left[-1].height:
+    if left and right and not _is_wide(left, right):
         return None  # an ordinary space between words happens to lie there
     return left, right
+
+
+def _is_wide(left: list[_Box], right: list[_Box]) -> bool:
+    """Whether the gap between two sides is wider than the spaces within them."""
+    spaces = [
+        after.left - before.right for side in (left, right) for before, after in pairwise(side)
+    ]
+    usual = median(spaces) if spaces else 0.6 * left[-1].height
+    return right[0].left - left[-1].right > max(1.6 * usual, 0.5 * left[-1].height)
 
 
 def _read_band(band: list[tuple[list[_Box], list[_Box]]]) -> list[list[_Box]]:

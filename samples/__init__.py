@@ -1,0 +1,1 @@
+"""Sample documents of two invented matters, and how they are made."""

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any, Protocol
 
 import numpy as np
+
 from gpu_image.layout import FoundWord, page_text
 from gpu_image.render import Document, Pixels, open_document
 from schema.failures import BadInput, Failure, Stage

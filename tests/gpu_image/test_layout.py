@@ -113,9 +113,9 @@ def test_a_word_is_put_back_where_it_stands_on_the_page(
     rotation: int, corners: list[tuple[float, float]]
 ) -> None:
     upright_size = (1000, 2000)
-    page_size = upright_size if rotation in (0, 180) else upright_size[::-1]
+    width, height = upright_size if rotation in (0, 180) else upright_size[::-1]
     quad = np.array([[100, 400], [300, 400], [300, 500], [100, 500]], dtype=np.float64)
-    on_page = quad_on_page(quad, *page_size, rotation)
+    on_page = quad_on_page(quad, width, height, rotation)
     assert np.allclose(np.array(on_page), np.array(corners))
 
 

@@ -27,8 +27,8 @@ def first_page(path: Path, media_type: str) -> Pixels:
         return document.page(1)
 
 
-def saved(image: Image.Image, path: Path, **options: object) -> Path:
-    image.save(path, **options)
+def saved(image: Image.Image, path: Path, *, exif: Image.Exif | None = None) -> Path:
+    image.save(path, exif=exif or Image.Exif())
     return path
 
 
@@ -46,7 +46,8 @@ def test_a_pdf_page_is_rendered_at_200_dpi(tmp_path: Path) -> None:
     page = first_page(path, PDF)
     assert page.shape == (2200, 1700, 3)
     assert page.dtype == np.uint8
-    assert page.min() < 50 < 250 < page.max()
+    assert page.min() < 50
+    assert page.max() > 250
 
 
 def test_the_rotation_a_pdf_asks_for_is_applied(tmp_path: Path) -> None:
@@ -126,6 +127,7 @@ def test_a_huge_photo_is_shrunk_to_the_limit(tmp_path: Path) -> None:
     assert 0.9 * MAX_PAGE_PIXELS < page.shape[0] * page.shape[1] <= MAX_PAGE_PIXELS
 
 
+@pytest.mark.filterwarnings("ignore::PIL.Image.DecompressionBombWarning")
 @pytest.mark.parametrize("side", [9_500, 14_000])
 def test_a_decompression_bomb_is_refused_with_the_limit(tmp_path: Path, side: int) -> None:
     path = saved(Image.new("1", (side, side)), tmp_path / "bomb.png")

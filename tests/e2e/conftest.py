@@ -1,0 +1,139 @@
+"""A whole embedded stack, shared by the tests that need every server and process.
+
+All of them run in one pytest-xdist worker (group `stack`), so that one stack serves
+them; the engine is the paced double, everything else is real.
+"""
+
+import asyncio
+import os
+import shutil
+import tempfile
+import time
+from collections.abc import AsyncGenerator, Awaitable, Callable, Generator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import TypeVar
+
+import pytest
+from prefect.settings import PREFECT_API_URL, temporary_settings
+
+from bench.throughput import letter
+from blocks.database import Database
+from blocks.loading import load
+from blocks.object_storage import ObjectStorage
+from sql.connection import Connection
+from stack.embedded import BUCKET, Stack, start_stack
+
+Value = TypeVar("Value")
+
+
+def pytest_collection_modifyitems(items: Sequence[pytest.Item]) -> None:
+    """Send every test of this folder to the worker that has the stack."""
+    here = Path(__file__).parent
+    for item in items:
+        if here in item.path.parents:
+            item.add_marker(pytest.mark.xdist_group("stack"))
+
+
+@pytest.fixture(scope="session")
+def stack() -> Generator[Stack]:
+    """A running stack; tests that stop a part of it start that part again."""
+    # Not pytest's folder: every new pytest closes that one to Postgres' system user.
+    folder = Path(tempfile.mkdtemp(prefix="aseagi-e2e-"))
+    state_dir = folder / ".aseagi"
+    settings = {
+        "ASEAGI_READING_ENGINE": "paced",
+        "ASEAGI_READING_IDLE_SECONDS": "2",
+        "ASEAGI_READING_LEASE_SECONDS": "10",
+    }
+    running = start_stack(state_dir, print, dashboard=False, settings=settings)
+    os.environ.update(running.environment)
+    try:
+        with temporary_settings({PREFECT_API_URL: running.addresses.prefect_api_url}):
+            yield running
+    finally:
+        running.stop()
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+@pytest.fixture
+async def database(stack: Stack) -> Database:
+    """The stack's database block."""
+    return await load(Database)
+
+
+@pytest.fixture
+async def storage(stack: Stack) -> ObjectStorage:
+    """The stack's object storage block."""
+    return await load(ObjectStorage)
+
+
+@pytest.fixture
+async def db(database: Database) -> AsyncGenerator[Connection]:
+    """A connection to the stack's database; every statement sees what is committed."""
+    async with database.connect() as connection:
+        await connection.set_autocommit(True)
+        yield connection
+
+
+@pytest.fixture
+async def empty(stack: Stack, db: Connection) -> None:
+    """Nothing waits and no session is open: what earlier tests left is finished or gone."""
+    await eventually(lambda: _is_idle(db), seconds=90)
+
+
+async def _is_idle(db: Connection) -> bool:
+    cursor = await db.execute(
+        """
+        select not exists (select 1 from aseagi.ocr_sessions where state <> 'closed')
+            and not exists (select 1 from aseagi.pages where state in ('waiting', 'leased'))
+            and not exists (select 1 from aseagi.arrivals where state = 'noticed')
+            and not exists (select 1 from aseagi.processing_jobs
+                where status in ('queued', 'processing'))
+        """
+    )
+    row = await cursor.fetchone()
+    return bool(row and row[0])
+
+
+async def eventually(
+    look: Callable[[], Awaitable[Value]], *, seconds: float = 60, pause: float = 0.1
+) -> Value:
+    """Look again and again until the answer is true; fail after `seconds`."""
+    deadline = time.monotonic() + seconds
+    while not (found := await look()):
+        if time.monotonic() > deadline:
+            raise AssertionError(f"not within {seconds} s; last seen: {found!r}")
+        await asyncio.sleep(pause)
+    return found
+
+
+def drop(stack: Stack, folder: str, count: int, *, first: int = 0) -> list[str]:
+    """Put `count` different letters into `raw/<folder>/` in one go; return their keys."""
+    client = stack.servers.object_store.client()
+
+    def put(number: int) -> str:
+        key = f"raw/{folder}/letter-{number:04d}.png"
+        client.put_object(Bucket=BUCKET, Key=key, Body=letter(number))
+        return key
+
+    with ThreadPoolExecutor(8) as pool:
+        return list(pool.map(put, range(first, first + count)))
+
+
+async def statuses(db: Connection, matter: str) -> dict[str, int]:
+    """How many jobs of a matter have which status."""
+    cursor = await db.execute(
+        """
+        select job.status, count(*) from aseagi.processing_jobs job
+        join aseagi.documents document on document.id = job.document_id
+        where document.matter = %s group by job.status
+        """,
+        (matter,),
+    )
+    return {row[0]: row[1] for row in await cursor.fetchall()}
+
+
+async def all_completed(db: Connection, matter: str, count: int) -> bool:
+    """Whether exactly `count` jobs of the matter are completed and none is anything else."""
+    return await statuses(db, matter) == {"completed": count}
