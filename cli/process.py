@@ -73,7 +73,7 @@ async def _process(*, wait: bool, seconds: float, quiet: bool) -> "QueueCounts":
     from blocks.loading import load
     from sql.controls import read_controls
     from sql.jobs import count_queue
-    from tasks.starting import start_unless_under_way
+    from tasks.starting import start_unless_about_to
 
     database = await load(Database)
     async with database.connect() as db:
@@ -82,8 +82,8 @@ async def _process(*, wait: bool, seconds: float, quiet: bool) -> "QueueCounts":
         raise MoneyStops(
             f"Spending is paused ({controls.paused_reason}). `aseagi resume` allows it again."
         )
-    sweep = await start_unless_under_way("housekeeping/housekeeping")
-    await start_unless_under_way("ingest/ingest")
+    sweep = await start_unless_about_to("housekeeping/housekeeping")
+    await start_unless_about_to("ingest/ingest")
     if wait:
         return await wait_until_done(sweep, seconds=seconds, quiet=quiet)
     async with database.connect() as db:

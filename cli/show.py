@@ -71,7 +71,7 @@ async def _retry(prefix: str | None) -> tuple[int, int]:
     from sql.arrivals import retry_arrivals
     from sql.jobs import retry_jobs
     from tasks.dispatch import dispatch
-    from tasks.starting import start_unless_under_way
+    from tasks.starting import start_unless_about_to
 
     database, reading, spending = await load(Database), await load(Reading), await load(Spending)
     async with database.connect() as db:
@@ -80,9 +80,9 @@ async def _retry(prefix: str | None) -> tuple[int, int]:
         arrivals = await retry_arrivals(db) if document_id is None else 0
     await dispatch(database, reading, spending)
     if jobs:
-        await start_unless_under_way("analyse/analyse")
+        await start_unless_about_to("analyse/analyse")
     if arrivals:
-        await start_unless_under_way("ingest/ingest")
+        await start_unless_about_to("ingest/ingest")
     return jobs, arrivals
 
 

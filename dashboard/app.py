@@ -1,2 +1,9 @@
+"""What Streamlit runs: `streamlit run dashboard/app.py`."""
+
 import streamlit as st
-st.write("costs")
+
+from dashboard.data import load_settings
+from dashboard.page import show_page
+
+st.set_page_config(page_title="ASEAGI", page_icon=":material/balance:", layout="wide")
+show_page(load_settings)

@@ -13,21 +13,27 @@ from sql.arrivals import count_waiting_arrivals
 from sql.drains import is_held
 from sql.jobs import count_ready_for_analysis
 from tasks.dispatch import dispatch
+from tasks.drains import single_flight
 from tasks.fixed_costs import accrue_fixed_costs
-from tasks.starting import start_unless_under_way
+from tasks.starting import start_unless_about_to
 from tasks.watch import clean_cache, watch_bucket
 
 
 class HousekeepingReport(BaseModel):
     """What had to be put right; all zeros on a quiet minute."""
 
-    arrivals_found: int = Field(description="Objects in raw/ that no notification told of.")
-    leases_expired: int = Field(description="Leases of hosts that went silent.")
-    sessions_lost: int = Field(description="Sessions whose run ended without closing them.")
-    sessions_started: int = Field(description="Sessions started for waiting pages.")
-    drains_started: list[str] = Field(description="Drains whose wake-up was lost.")
-    cache_deleted: int = Field(description="Old objects deleted from cache/.")
-    costs_accrued: int = Field(description="Fixed costs charged for days gone by.")
+    arrivals_found: int = Field(
+        default=0, description="Objects in raw/ that no notification told of."
+    )
+    leases_expired: int = Field(default=0, description="Leases of hosts that went silent.")
+    sessions_lost: int = Field(
+        default=0, description="Sessions whose run ended without closing them."
+    )
+    sessions_started: int = Field(default=0, description="Sessions started for waiting pages.")
+    drains_started: list[str] = Field(default=[], description="Drains whose wake-up was lost.")
+    cache_deleted: int = Field(default=0, description="Old objects deleted from cache/.")
+    costs_accrued: int = Field(default=0, description="Fixed costs charged for days gone by.")
+    another_run: bool = Field(default=False, description="Another run was at work.")
 
     @property
     def quiet(self) -> bool:
@@ -39,14 +45,25 @@ class HousekeepingReport(BaseModel):
 async def housekeeping() -> HousekeepingReport:
     """Watch the bucket, dispatch, wake drains, clean the cache, accrue fixed costs.
 
-    Every step finds its work in Postgres or the bucket, so it may run at any time, twice
-    at a time, or be killed anywhere.
+    Every step finds its work in Postgres or the bucket, so it may run at any time and be
+    killed anywhere. One runs at a time, by a hold that outlives its holder for seconds:
+    Prefect's own limit would keep the next ones from running for minutes after a kill.
     """
     database, storage = await load(Database), await load(ObjectStorage)
+    async with single_flight(database, "housekeeping") as turn:
+        if turn is None:
+            return HousekeepingReport(another_run=True)
+        report = await _put_right(database, storage)
+    if not report.quiet:
+        await _show(report)
+    return report
+
+
+async def _put_right(database: Database, storage: ObjectStorage) -> HousekeepingReport:
     reading, spending = await load(Reading), await load(Spending)
     found = await watch_bucket(storage, database)
     dispatched = await dispatch(database, reading, spending)
-    report = HousekeepingReport(
+    return HousekeepingReport(
         arrivals_found=found,
         leases_expired=dispatched.leases_expired,
         sessions_lost=dispatched.sessions_lost,
@@ -55,9 +72,6 @@ async def housekeeping() -> HousekeepingReport:
         cache_deleted=await clean_cache(storage),
         costs_accrued=await accrue_fixed_costs(database, spending.fixed_dollars_per_month),
     )
-    if not report.quiet:
-        await _show(report)
-    return report
 
 
 async def _wake_drains(database: Database) -> list[str]:
@@ -69,7 +83,7 @@ async def _wake_drains(database: Database) -> list[str]:
     return [
         name
         for name, needed in waiting.items()
-        if needed and await start_unless_under_way(f"{name}/{name}")
+        if needed and await start_unless_about_to(f"{name}/{name}")
     ]
 
 

@@ -18,6 +18,7 @@ from sql.charges import month_to_date
 from sql.controls import read_controls
 from sql.jobs import count_queue, count_unfinished, failed_since
 from tasks.dispatch import dispatch
+from tasks.drains import single_flight
 from tasks.exporting import failure_text
 from tasks.fixed_costs import accrue_fixed_costs
 from tasks.watch import watch_bucket
@@ -46,11 +47,15 @@ async def nightly(longest_hours: float = 6) -> NightlyReport:
     started, began = time.monotonic(), datetime.now(UTC)
     database, storage = await load(Database), await load(ObjectStorage)
     reading, spending = await load(Reading), await load(Spending)
-    await watch_bucket(storage, database)
-    await accrue_fixed_costs(database, spending.fixed_dollars_per_month)
-    while await _work_waits(database) and time.monotonic() - started < longest_hours * 3600:
-        await dispatch(database, reading, spending, lanes=list(Lane))
-        await asyncio.sleep(LOOK_SECONDS)
+    async with single_flight(database, "nightly") as turn:
+        if turn is not None:
+            await watch_bucket(storage, database)
+            await accrue_fixed_costs(database, spending.fixed_dollars_per_month)
+        while turn is not None and await _work_waits(database):
+            if time.monotonic() - started > longest_hours * 3600:
+                break
+            await dispatch(database, reading, spending, lanes=list(Lane))
+            await asyncio.sleep(LOOK_SECONDS)
     return await _digest(database, began)
 
 

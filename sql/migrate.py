@@ -7,9 +7,10 @@ which Supabase's REST API does not expose.
 
 import logging
 from pathlib import Path
-from urllib.parse import parse_qsl, urlencode, urlsplit, urlunsplit
+from urllib.parse import urlencode
 
 import psycopg
+from psycopg.conninfo import conninfo_to_dict
 from yoyo import get_backend, read_migrations  # pyright: ignore[reportUnknownVariableType]
 from yoyo.exceptions import LockTimeout
 
@@ -21,11 +22,9 @@ LOCK_SECONDS = 30
 
 
 def _yoyo_url(dsn: str) -> str:
-    parts = urlsplit(dsn)
-    if parts.scheme not in {"postgresql", "postgres"}:
-        raise Misconfigured("The database address must be a URL: postgresql://user@host/name.")
-    query = dict(parse_qsl(parts.query)) | {"schema": "aseagi_migrations"}
-    return urlunsplit(parts._replace(scheme="postgresql+psycopg", query=urlencode(query)))
+    """The same address as yoyo wants it: all in the query, where no character is special."""
+    parts = {name: str(value) for name, value in conninfo_to_dict(dsn).items() if value is not None}
+    return "postgresql+psycopg:///?" + urlencode(parts | {"schema": "aseagi_migrations"})
 
 
 def migrate(owner_dsn: str) -> int:
@@ -38,13 +37,20 @@ def migrate(owner_dsn: str) -> int:
     try:
         with psycopg.connect(owner_dsn, autocommit=True, prepare_threshold=None) as db:
             db.execute("create schema if not exists aseagi_migrations")
+    except psycopg.errors.UniqueViolation:
+        pass  # another migration created it at this moment
     except psycopg.Error as error:
         raise explain(error, owner_dsn) from error
     backend = get_backend(_yoyo_url(owner_dsn))
     try:
         with backend.lock(timeout=LOCK_SECONDS):
             missing = backend.to_apply(read_migrations(str(FOLDER)))
-            backend.apply_migrations(missing)
+            for migration in missing:
+                # yoyo's own `apply_migrations` marks a migration as applied in a second
+                # transaction: killed in between, it would be applied again, and fail, for ever.
+                with backend.transaction():
+                    migration.process_steps(backend, "apply")
+                    backend.mark_one(migration)
             return len(missing)
     except LockTimeout as timeout:
         raise RetryLater(

@@ -1,5 +1,6 @@
 """Search over the text of pages."""
 
+import re
 from dataclasses import dataclass
 from uuid import UUID
 
@@ -9,6 +10,17 @@ from sql.connection import Connection
 
 HIGHLIGHT_START, HIGHLIGHT_STOP = "\x02", "\x03"
 """Marks around found words in a snippet: control characters that no page text holds."""
+
+MAX_QUERY_CHARACTERS = 1000
+_NEVER_IN_TEXT = re.compile("[\x00-\x1f\x7f\ud800-\udfff]")
+_NO_NEGATION = re.compile(r"""-(?!["a-z0-9])|(?<=[^\s\w])-""", re.IGNORECASE)
+"""A minus that stands before no word. Postgres stacks them up and gives up at the 32nd."""
+
+
+def _searchable(query: str) -> str:
+    """What Postgres can take of it: any string that a person may paste."""
+    plain = _NEVER_IN_TEXT.sub(" ", query[:MAX_QUERY_CHARACTERS])
+    return _NO_NEGATION.sub(" ", plain)
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,7 +41,8 @@ async def search_pages(
 ) -> list[Hit]:
     """Pages that match `query`, best first.
 
-    The query is what people type: words, "quoted phrases", or, -without.
+    The query is what people type: words, "quoted phrases", or, -without. No string is wrong;
+    what lies beyond `MAX_QUERY_CHARACTERS` is left out.
     """
     async with db.cursor(row_factory=class_row(Hit)) as cursor:
         await cursor.execute(
@@ -51,7 +64,7 @@ async def search_pages(
             limit %(limit)s
             """,
             {
-                "query": query,
+                "query": _searchable(query),
                 "matter": matter,
                 "limit": limit,
                 "most": limit if matter is None else 10_000,

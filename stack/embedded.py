@@ -111,6 +111,7 @@ def start_stack(
             "PREFECT_API_URL": servers.prefect.api_url,
             "PREFECT_HOME": str(state_dir / "prefect-client"),
             "PREFECT_RESULTS_DEFAULT_SERIALIZER": "json",
+            "PREFECT_FLOWS_HEARTBEAT_FREQUENCY": "30",
             "PREFECT_SERVER_ANALYTICS_ENABLED": "false",
             "PREFECT_LOGGING_TO_API_WHEN_MISSING_FLOW": "ignore",
             "PYTHONUNBUFFERED": "1",

@@ -24,10 +24,10 @@ TRIGGER_WINDOW_SECONDS = 30
 LINGER_SECONDS = TRIGGER_WINDOW_SECONDS + 5
 """How long a drain waits for more before it ends."""
 
-HOLD_FOR = timedelta(seconds=60)
+HOLD_FOR = timedelta(seconds=30)
 """A killed drain blocks its successor for no longer than this."""
 
-RENEW_SECONDS = 15
+RENEW_SECONDS = 8
 POLL_SECONDS = 0.5
 LONGEST_DRAIN_SECONDS = 3600.0
 """A drain ends after an hour whatever still comes: the sweep starts the next one."""
@@ -63,7 +63,7 @@ async def single_flight(database: Database, name: str) -> AsyncGenerator[Drain |
     """Hold `name` while the body runs; None when another drain holds it already.
 
     The hold is renewed in the background. A drain that loses it (its process was
-    asleep for a minute) stops at its next batch: `lost` becomes true.
+    asleep for that long) stops at its next batch: `lost` becomes true.
     """
     drain = Drain()
     async with database.connect() as db:

@@ -21,6 +21,9 @@ MAX_PAGES = 5000
 MAX_IMAGE_PIXELS = 120_000_000
 MAX_LAYER_CHARACTERS = 500_000
 
+PDF_TAIL_BYTES = 8192
+"""Where the end-of-file mark must be; some programs append a little after it."""
+
 PDF, JPEG, PNG = "application/pdf", "image/jpeg", "image/png"
 
 _PDFIUM = threading.Lock()
@@ -59,6 +62,8 @@ def inspect(path: Path) -> Inspection:
 
 
 def _pdf_pages(path: Path) -> tuple[str | None, ...]:
+    if not _has_its_end(path):
+        raise BadInput("The end of the PDF is missing: it was cut off, perhaps while being copied.")
     with _PDFIUM:
         try:
             document = pdfium.PdfDocument(path)
@@ -73,6 +78,17 @@ def _pdf_pages(path: Path) -> tuple[str | None, ...]:
             return tuple(_believable_text(document, index) for index in range(count))
         finally:
             document.close()
+
+
+def _has_its_end(path: Path) -> bool:
+    """Whether the end-of-file mark is there.
+
+    PDFium repairs a cut-off file silently and shows the pages it still finds; taking
+    those for the whole document would mislead its reader.
+    """
+    with path.open("rb") as file:
+        file.seek(max(path.stat().st_size - PDF_TAIL_BYTES, 0))
+        return b"%%EOF" in file.read()
 
 
 def _pdf_reason(error: pdfium.PdfiumError) -> str:

@@ -1,5 +1,6 @@
 """Start a drain whose wake-up was lost."""
 
+from datetime import UTC, datetime, timedelta
 from uuid import UUID
 
 import httpx
@@ -8,6 +9,7 @@ from prefect.client.schemas.filters import (
     DeploymentFilter,
     DeploymentFilterId,
     FlowRunFilter,
+    FlowRunFilterExpectedStartTime,
     FlowRunFilterState,
     FlowRunFilterStateType,
 )
@@ -17,25 +19,32 @@ from prefect.exceptions import ObjectNotFound
 from blocks.loading import prefect_unreachable
 from schema.failures import Misconfigured
 
-UNFINISHED = [StateType.SCHEDULED, StateType.PENDING, StateType.RUNNING]
+ABOUT_TO_START = [StateType.SCHEDULED, StateType.PENDING]
+"""A run that is Running already does not count: it may be a drain at its end, or dead."""
+
+SOON = timedelta(seconds=5)
+"""Runs scheduled later than this (the next cron run) are no answer to what waits now."""
 
 
-async def start_unless_under_way(deployment_name: str) -> UUID | None:
-    """Create a run of the deployment; None when one is waiting or running already.
+async def start_unless_about_to(deployment_name: str) -> UUID | None:
+    """Create a run of the deployment; None when one is about to start anyway.
 
     Two callers may both create one: the second drain finds its name held and ends.
     """
     try:
         async with get_client() as client:
             deployment = await client.read_deployment_by_name(deployment_name)
-            under_way = await client.read_flow_runs(
+            coming = await client.read_flow_runs(
                 deployment_filter=DeploymentFilter(id=DeploymentFilterId(any_=[deployment.id])),
                 flow_run_filter=FlowRunFilter(
-                    state=FlowRunFilterState(type=FlowRunFilterStateType(any_=UNFINISHED))
+                    state=FlowRunFilterState(type=FlowRunFilterStateType(any_=ABOUT_TO_START)),
+                    expected_start_time=FlowRunFilterExpectedStartTime.model_validate(
+                        {"before_": datetime.now(UTC) + SOON}
+                    ),
                 ),
                 limit=1,
             )
-            if under_way:
+            if coming:
                 return None
             run = await client.create_flow_run_from_deployment(deployment.id, tags=["sweep"])
             return run.id

@@ -52,9 +52,7 @@ async def test_the_same_content_under_another_name_is_one_document_with_two_arri
     await eventually(lambda: all_completed(db, "twice", 1))
     client = storage.client()
     copy = "raw/elsewhere/ a copy, näher.png"
-    client.copy_object(
-        Bucket=BUCKET, Key=copy, CopySource={"Bucket": BUCKET, "Key": key}
-    )
+    client.copy_object(Bucket=BUCKET, Key=copy, CopySource={"Bucket": BUCKET, "Key": key})
 
     async def copy_is_ingested() -> bool:
         cursor = await db.execute("select state from aseagi.arrivals where key = %s", (copy,))
@@ -75,7 +73,7 @@ async def test_a_file_that_is_no_document_fails_with_a_reason_and_keeps_its_orig
     stack: Stack, empty: None, db: Connection, storage: ObjectStorage
 ) -> None:
     client = storage.client()
-    client.put_object(Bucket=BUCKET, Key="raw/odd/broken.pdf", Body=b"%PDF-1.7\nnothing more")
+    client.put_object(Bucket=BUCKET, Key="raw/odd/broken.pdf", Body=b"%PDF-1.7\nnothing more\n%%EOF\n")
 
     async def failed() -> tuple[str, str, str] | None:
         cursor = await db.execute(
@@ -94,7 +92,7 @@ async def test_a_file_that_is_no_document_fails_with_a_reason_and_keeps_its_orig
     assert status == "failed"
     assert "damaged" in reason
     body = client.get_object(Bucket=BUCKET, Key=original)["Body"].read()
-    assert body == b"%PDF-1.7\nnothing more"
+    assert body == b"%PDF-1.7\nnothing more\n%%EOF\n"
 
 
 async def test_fifty_sessions_started_by_hand_on_an_empty_queue_end_without_reading(
@@ -102,9 +100,7 @@ async def test_fifty_sessions_started_by_hand_on_an_empty_queue_end_without_read
 ) -> None:
     async with get_client() as client:
         deployment = await client.read_deployment_by_name("ocr/local")
-        runs = [
-            (await client.create_flow_run_from_deployment(deployment.id)).id for _ in range(50)
-        ]
+        runs = [(await client.create_flow_run_from_deployment(deployment.id)).id for _ in range(50)]
 
         async def all_ended() -> bool:
             found = [await client.read_flow_run(run) for run in runs]

@@ -158,9 +158,7 @@ class House:
     ) -> Begun | NotBegun:
         """Ask for a host, as a worker does; without a session, as a run started by hand."""
         async with self.db.transaction():
-            return await begin_attempt(
-                self.db, new or new_attempt(uuid4()), session_id=session_id
-            )
+            return await begin_attempt(self.db, new or new_attempt(uuid4()), session_id=session_id)
 
     async def begin(
         self, session_id: UUID | None = None, *, new: NewAttempt | None = None

@@ -1,0 +1,154 @@
+"""SIGKILL in the middle: after a restart every document has ended exactly once."""
+
+import os
+import signal
+from collections.abc import Awaitable, Callable
+
+from blocks.object_storage import ObjectStorage
+from sql.connection import Connection
+from stack.embedded import BUCKET, Stack
+from stack.processes import Child, wait_all_ready
+from tests.e2e.conftest import all_completed, drop, eventually
+from work_pools.local_process import LocalProcess
+
+DOCUMENTS = 90
+RECOVERY_SECONDS = 170
+"""Housekeeping comes once a minute, and a lease or hold of the dead runs out before."""
+
+
+def _pages_done(db: Connection, matter: str, at_least: int) -> Callable[[], Awaitable[bool]]:
+    async def look() -> bool:
+        cursor = await db.execute(
+            """
+            select count(*) from aseagi.pages page join aseagi.documents document
+                on document.id = page.document_id
+            where document.matter = %s and page.state = 'done'
+            """,
+            (matter,),
+        )
+        row = await cursor.fetchone()
+        return row is not None and row[0] >= at_least
+
+    return look
+
+
+def _has_ended(child: Child) -> Callable[[], Awaitable[bool]]:
+    async def look() -> bool:
+        return not child.is_alive()
+
+    return look
+
+
+async def _session_process(db: Connection) -> LocalProcess:
+    cursor = await db.execute(
+        "select instance_id from aseagi.gpu_hosts where state = 'running' order by created_at desc"
+    )
+    row = await cursor.fetchone()
+    assert row is not None
+    process = LocalProcess.parse(row[0])
+    assert process is not None
+    return process
+
+
+async def _ended_exactly_once(db: Connection, storage: ObjectStorage, matter: str) -> None:
+    await eventually(lambda: all_completed(db, matter, DOCUMENTS), seconds=RECOVERY_SECONDS)
+    cursor = await db.execute(
+        """
+        select count(*), count(distinct document.file_hash), count(distinct page.words_path),
+            bool_and(page.state = 'done'), bool_and(document.analysis is not null),
+            bool_and(job.results->>'pages' = '1')
+        from aseagi.documents document
+        join aseagi.pages page on page.document_id = document.id
+        join aseagi.processing_jobs job on job.document_id = document.id
+        where document.matter = %s
+        """,
+        (matter,),
+    )
+    row = await cursor.fetchone()
+    assert row == (DOCUMENTS, DOCUMENTS, DOCUMENTS, True, True, True)
+    cursor = await db.execute(
+        "select s3_processed_path from aseagi.documents where matter = %s", (matter,)
+    )
+    client = storage.client()
+    for (path,) in await cursor.fetchall():
+        folder = path.removesuffix("original")
+        listing = client.list_objects_v2(Bucket=BUCKET, Prefix=folder)
+        assert len(listing.get("Contents", [])) == 2, "the original and one set of word boxes"
+
+
+async def test_after_the_session_process_is_killed_another_session_reads_what_is_left(
+    stack: Stack, empty: None, db: Connection, storage: ObjectStorage
+) -> None:
+    drop(stack, "killed-session", DOCUMENTS, first=10_000)
+    await eventually(_pages_done(db, "killed-session", 10))
+    process = await _session_process(db)
+
+    assert process.kill()
+
+    await _ended_exactly_once(db, storage, "killed-session")
+    cursor = await db.execute(
+        """
+        select count(distinct page.session_id), max(page.attempts) from aseagi.pages page
+        join aseagi.documents document on document.id = page.document_id
+        where document.matter = 'killed-session'
+        """
+    )
+    assert await cursor.fetchone() == (2, 2)
+
+
+async def test_a_session_outlives_a_killed_gateway(
+    stack: Stack, empty: None, db: Connection, storage: ObjectStorage
+) -> None:
+    drop(stack, "killed-gateway", DOCUMENTS, first=11_000)
+    await eventually(_pages_done(db, "killed-gateway", 10))
+    process = await _session_process(db)
+
+    stack.gateway.kill()
+    stack.gateway.start()
+    wait_all_ready([stack.gateway], 30)
+
+    await _ended_exactly_once(db, storage, "killed-gateway")
+    cursor = await db.execute(
+        """
+        select count(distinct page.session_id) from aseagi.pages page
+        join aseagi.documents document on document.id = page.document_id
+        where document.matter = 'killed-gateway'
+        """
+    )
+    assert await cursor.fetchone() == (1,), "the same session went on"
+    assert str(process)
+
+
+async def test_a_session_outlives_a_killed_worker_and_the_next_worker_watches_over_it(
+    stack: Stack, empty: None, db: Connection, storage: ObjectStorage
+) -> None:
+    drop(stack, "killed-worker", DOCUMENTS, first=12_000)
+    await eventually(_pages_done(db, "killed-worker", 10))
+    process = await _session_process(db)
+
+    os.kill(stack.local_worker.pid, signal.SIGKILL)
+    assert process.find() is not None, "the session lives without its worker"
+    await eventually(_has_ended(stack.local_worker))
+    stack.local_worker.start()
+
+    await _ended_exactly_once(db, storage, "killed-worker")
+
+
+async def test_after_the_ingest_process_is_killed_the_rest_is_taken_in_once(
+    stack: Stack, empty: None, db: Connection, storage: ObjectStorage
+) -> None:
+    drop(stack, "killed-ingest", DOCUMENTS, first=13_000)
+
+    async def some_are_in() -> bool:
+        cursor = await db.execute(
+            "select count(*) from aseagi.documents where matter = 'killed-ingest'"
+        )
+        row = await cursor.fetchone()
+        return row is not None and row[0] >= 5
+
+    await eventually(some_are_in, pause=0.02)
+
+    stack.droplet_worker.kill()
+    stack.droplet_worker.start()
+
+    await _ended_exactly_once(db, storage, "killed-ingest")
