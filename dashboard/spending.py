@@ -1,9 +1,11 @@
 """The part about money: what the month cost, will cost, and would have cost otherwise."""
 
 from decimal import Decimal
+from typing import Literal
 
 import altair as alt
 import streamlit as st
+from streamlit.delta_generator import DeltaGenerator
 
 from blocks.spending import Spending
 from dashboard.costs import COMPONENTS, MonthCosts
@@ -15,7 +17,7 @@ _GREY = "#7d8592"
 _LIGHT_BLUE = "#93c5fd"
 _BLUE = "#3b82f6"
 
-DAYS_HEIGHT_PIXELS = 300
+DAYS_HEIGHT_PIXELS = 390
 BARS_HEIGHT_PIXELS = 130
 
 
@@ -36,35 +38,46 @@ def show_spending(costs: MonthCosts, *, spending: Spending, reserved: Decimal) -
 
 
 def _show_metrics(costs: MonthCosts, always_on: Decimal) -> None:
-    output = costs.output
-    saved = costs.saved(always_on)
-    share = f"{abs(saved) / always_on:.1%}" if always_on else ""
+    month, output, saved = costs.month, costs.output, costs.saved(always_on)
     total, end, against, document, pages = st.columns(5)
-    total.metric(
-        "This month so far" if costs.is_running else str(costs.month),
-        plain(dollars(costs.recorded)),
-        border=True,
+    _show_metric(
+        total,
+        "This month so far" if costs.is_running else "This month",
+        costs.recorded,
+        f"{costs.now.day} of {month.days} days" if costs.is_running else "complete",
     )
-    end.metric(
-        f"Projected to {costs.month.last.day} {costs.month.last:%B}"
-        if costs.is_running
-        else "Month is over",
-        plain(dollars(costs.projected)),
-        border=True,
+    _show_metric(
+        end,
+        f"Projected to {month.last.day} {month.last:%B}" if costs.is_running else "At its end",
+        costs.projected,
+        f"fixed: {dollars(costs.fixed_dollars_per_month)} a month",
     )
-    against.metric(
+    _show_metric(
+        against,
         "Saved against a 24/7 GPU server" if saved >= 0 else "More than a 24/7 GPU server",
-        plain(dollars(abs(saved))) + (f" · {share}" if share else ""),
-        border=True,
+        abs(saved),
+        f"{abs(saved) / always_on:.1%} of its {dollars(always_on)}" if always_on else "it is free",
+        colour="green" if saved >= 0 else "red",
     )
-    document.metric(
-        f"Per document ({output.documents:,} completed)",
-        plain(dollars(costs.per_document)) if costs.per_document is not None else "–",
-        border=True,
-    )
-    pages.metric(
-        f"Per 1,000 pages ({output.pages:,} pages)",
-        plain(dollars(costs.per_1000_pages)) if costs.per_1000_pages is not None else "–",
+    _show_metric(document, "Per document", costs.per_document, f"{output.documents:,} completed")
+    _show_metric(pages, "Per 1,000 pages", costs.per_1000_pages, f"{output.pages:,} pages")
+
+
+def _show_metric(
+    column: DeltaGenerator,
+    label: str,
+    sum_: Decimal | None,
+    note: str,
+    *,
+    colour: Literal["off", "green", "red"] = "off",
+) -> None:
+    """One figure; a dash where there is nothing to divide by."""
+    column.metric(
+        label,
+        plain(dollars(sum_)) if sum_ is not None else "–",
+        delta=plain(note),
+        delta_color=colour,
+        delta_arrow="off",
         border=True,
     )
 
@@ -174,7 +187,7 @@ def _show_components(costs: MonthCosts) -> None:
             "Component": st.column_config.TextColumn(width="small"),
             "Dollars": st.column_config.NumberColumn(format="$%.4f", width="small"),
             "Share": st.column_config.ProgressColumn(
-                format="%.0f%%", min_value=0, max_value=100, width="small"
+                format="%.1f%%", color="blue", min_value=0, max_value=100, width="small"
             ),
             "Pays for": st.column_config.TextColumn(width="medium"),
         },

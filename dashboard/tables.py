@@ -8,6 +8,7 @@ from streamlit.elements.lib.column_types import ColumnConfig
 
 ROWS_WITHOUT_SCROLLING = 12
 LONG_TABLE_PIXELS = 460
+STATE_PIXELS = 105
 
 _STATE_COLOURS: Mapping[str, Literal["gray", "blue", "green", "red"]] = {
     "queued": "gray",
@@ -31,6 +32,7 @@ def show_table(
         hide_index=True,
         height="content" if len(rows) <= ROWS_WITHOUT_SCROLLING else LONG_TABLE_PIXELS,
         key=key,
+        placeholder="",
         column_config=dict(columns),
     )
 
@@ -38,5 +40,5 @@ def show_table(
 def state_column() -> ColumnConfig:
     """A column of states, each of them a list of one, in its colour."""
     return st.column_config.MultiselectColumn(
-        width="small", options=_STATE_COLOURS.keys(), color=list(_STATE_COLOURS.values())
+        width=STATE_PIXELS, options=_STATE_COLOURS.keys(), color=list(_STATE_COLOURS.values())
     )

@@ -46,11 +46,21 @@ def _describe(dsn: str) -> str:
     return f"database {parts.get('dbname')!r} at {parts.get('host', 'the local socket')}"
 
 
+_REFUSALS = (
+    "authentication",
+    "no pg_hba.conf entry",
+    "Tenant or user not found",  # Supabase's pooler
+    "invalid integer value",  # in the address: a port that is no number
+    "invalid sslmode value",
+)
+"""What servers, poolers and libpq say when only a person can help."""
+
+
 def explain(error: psycopg.Error, dsn: str) -> Misconfigured | RetryLater:
     """Turn a failure to connect into what to do about it."""
     text = str(error)
     where = _describe(dsn)
-    if isinstance(error, psycopg.ProgrammingError) or "authentication" in text:
+    if isinstance(error, psycopg.ProgrammingError) or any(words in text for words in _REFUSALS):
         return Misconfigured(
             f"Postgres refused: {where}. Check `dsn` in the block aseagi-database/aseagi."
         )

@@ -11,6 +11,8 @@ A page is `waiting`, `leased`, `done` or `failed`. Only this module moves it:
 When a document's last page is settled its job moves to analysis in the same
 transaction. A process that dies after any line leaves either the state before it
 or the state after it; an unfinished lease runs out.
+
+Rows are locked in one order by all: session, leases, pages, jobs, documents.
 """
 
 from collections.abc import Sequence
@@ -100,7 +102,10 @@ async def lease_pages(
         """
         update aseagi.processing_jobs
         set status = 'processing', started_at = coalesce(started_at, now()), attempts = attempts + 1
-        where document_id = any(%s) and status = 'queued'
+        where id in (
+            select id from aseagi.processing_jobs
+            where document_id = any(%s) and status = 'queued' order by id for update
+        )
         """,
         (list({page.document_id for page in taken}),),
     )
@@ -199,10 +204,19 @@ async def settle_pages(
 ) -> tuple[int, list[UUID]]:
     """Store results of pages the lease holds; return (pages stored, documents now fully read).
 
-    The lease row is locked first, so a lease that runs out at this moment either
-    still counts or is refused whole. Documents are locked in order before they are
-    judged complete: two leases that finish one document together cannot both miss it.
+    The session is locked first, so that it does not end half way through. The lease row is
+    locked next, so a lease that runs out at this moment either still counts or is refused
+    whole. Documents are locked in order before they are judged complete: two leases that
+    finish one document together cannot both miss it.
     """
+    await db.execute(
+        """
+        select 1 from aseagi.ocr_sessions
+        where id = (select session_id from aseagi.session_attempts where id = %s)
+        for no key update
+        """,
+        (attempt_id,),
+    )
     cursor = await db.execute(
         """
         select 1 from aseagi.leases
@@ -317,8 +331,14 @@ async def release_leases(db: Connection, *, session_id: UUID | None = None) -> i
     """End leases whose time is over, or all those of `session_id`; return how many.
 
     Their pages wait again, except those that have used their last attempt: these fail,
-    with a reason, and their documents go on with the pages that could be read.
+    with a reason, and their documents go on with the pages that could be read. A lease
+    whose results are being stored at this moment is left alone; not so one of `session_id`,
+    which is locked: its end waits for them.
     """
+    if session_id is not None:
+        await db.execute(
+            "select 1 from aseagi.ocr_sessions where id = %s for no key update", (session_id,)
+        )
     cursor = await db.execute(
         """
         update aseagi.leases set state = 'expired', closed_at = now()

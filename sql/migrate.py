@@ -14,7 +14,7 @@ from psycopg.conninfo import conninfo_to_dict
 from yoyo import get_backend, read_migrations  # pyright: ignore[reportUnknownVariableType]
 from yoyo.exceptions import LockTimeout
 
-from schema.failures import Misconfigured, RetryLater
+from schema.failures import RetryLater
 from sql.connection import explain
 
 FOLDER = Path(__file__).parent / "migrations"

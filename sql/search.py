@@ -13,7 +13,7 @@ HIGHLIGHT_START, HIGHLIGHT_STOP = "\x02", "\x03"
 
 MAX_QUERY_CHARACTERS = 1000
 _NEVER_IN_TEXT = re.compile("[\x00-\x1f\x7f\ud800-\udfff]")
-_NO_NEGATION = re.compile(r"""-(?!["a-z0-9])|(?<=[^\s\w])-""", re.IGNORECASE)
+_NO_NEGATION = re.compile(r"""-(?!"|[^\W_])|(?<=[^\s\w])-""")
 """A minus that stands before no word. Postgres stacks them up and gives up at the 32nd."""
 
 

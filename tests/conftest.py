@@ -162,8 +162,12 @@ def fresh_database(postgres: DatabaseServer) -> Iterator[FreshDatabase]:
 
 @pytest.fixture
 def empty_dsn(postgres: DatabaseServer) -> Iterator[str]:
-    """A database without our schema, as its owner."""
-    with postgres.database() as name:
+    """A database without our schema, as its owner.
+
+    One at a time: roles, which migrations make, belong to all databases of the server.
+    """
+    with psycopg.connect(postgres.dsn("postgres")) as turn, postgres.database() as name:
+        turn.execute("select pg_advisory_xact_lock(1)")
         yield postgres.dsn(name)
 
 

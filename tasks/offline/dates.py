@@ -283,6 +283,9 @@ def _role(
     line = page.lines[index]
     prefix = page.text[max(previous_end, line.start, span.start - 120) : span.start]
     starts_line = span.start - line.start <= 2
+    # A row of a table, before anything else: the line above it may be the columns' headings.
+    if starts_line and _ROW.search(line.text[span.end - line.start :][-20:]):
+        return "transaction", True
     before = page.text[max(previous_end, span.start - 120) : span.start] if starts_line else prefix
     runs_on = not starts_line and len(prefix) < 40 and index and line.text[:1].islower()
     if runs_on:
@@ -293,8 +296,6 @@ def _role(
         role, words_before = named
         plainly = words_before <= 3 or bool(_SIGNING.search(before)) or role in {"period", "born"}
         return ("period start" if role == "period" else role), plainly
-    if starts_line and _ROW.search(line.text[span.end - line.start :][-20:]):
-        return "transaction", True
     above = _role_from_columns(page, index, span, spans)
     if above:
         return above, True

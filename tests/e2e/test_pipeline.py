@@ -73,7 +73,9 @@ async def test_a_file_that_is_no_document_fails_with_a_reason_and_keeps_its_orig
     stack: Stack, empty: None, db: Connection, storage: ObjectStorage
 ) -> None:
     client = storage.client()
-    client.put_object(Bucket=BUCKET, Key="raw/odd/broken.pdf", Body=b"%PDF-1.7\nnothing more\n%%EOF\n")
+    client.put_object(
+        Bucket=BUCKET, Key="raw/odd/broken.pdf", Body=b"%PDF-1.7\nnothing more\n%%EOF\n"
+    )
 
     async def failed() -> tuple[str, str, str] | None:
         cursor = await db.execute(

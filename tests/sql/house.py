@@ -4,7 +4,6 @@ Every method is one transaction of the application, as in production. Time passe
 moving timestamps as the owner.
 """
 
-import asyncio
 from collections.abc import Sequence
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass, field
@@ -16,6 +15,7 @@ from typing import Any, LiteralString
 from uuid import UUID, uuid4
 
 from psycopg import AsyncTransaction
+from psycopg.sql import SQL, Literal
 
 from schema.analysis import Analysis, DocumentType
 from schema.failures import Failure, Stage
@@ -234,13 +234,20 @@ class House:
             await self.one("select state from aseagi.ocr_sessions where id = %s", session_id)
         )
 
-    async def is_blocked(self, waiting: Connection) -> bool:
-        """Return once that connection waits for a lock."""
-        pid = waiting.info.backend_pid
-        async with asyncio.timeout(10):
-            while not await self.one("select cardinality(pg_blocking_pids(%s)) > 0", pid):
-                await asyncio.sleep(0.005)
-        return True
+    async def until_blocked(self, waiting: Connection) -> None:
+        """Return once that connection waits for a lock; by the server's word, not by the clock."""
+        blocked = SQL(
+            """
+            do $$ begin
+                for look in 1..2000 loop
+                    exit when cardinality(pg_blocking_pids({pid})) > 0;
+                    perform pg_sleep(0.005);
+                end loop;
+                assert cardinality(pg_blocking_pids({pid})) > 0, 'it waits for nothing';
+            end $$
+            """
+        )
+        await self.owner.execute(blocked.format(pid=Literal(waiting.info.backend_pid)))
 
 
 def read(page: tuple[UUID, int], text: str = "Some words.") -> PageOutcome:
