@@ -1,6 +1,7 @@
 """How the program speaks: tables and bars on stdout, troubles on stderr, JSON for scripts."""
 
 import json
+import logging
 import sys
 from collections.abc import Coroutine
 from pathlib import Path
@@ -45,6 +46,9 @@ def print_json(value: object) -> None:
 
 def run(work: Coroutine[Any, Any, Result]) -> Result:
     """Run a command's work; a server that goes away meanwhile is one line."""
+
+    # Prefect warns at exit that an event is still being sent; it is sent all the same.
+    logging.getLogger("EventsWorker").setLevel(logging.ERROR)
 
     async def main() -> Result:
         return await work

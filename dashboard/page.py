@@ -62,8 +62,8 @@ def _show(settings: Settings) -> None:
 def _show_pause(controls: Controls) -> None:
     if controls.paused_at is not None:
         st.warning(
-            f"**Spending is paused** since {minute(controls.paused_at)}: "
-            f"{plain(controls.paused_reason or '')}. Nothing is read or analysed until "
-            "`aseagi resume`.",
+            f"**Spending is paused** since {minute(controls.paused_at)} UTC: "
+            f"{plain(controls.paused_reason or '')}. No session starts and no "
+            "page is leased until `aseagi resume`.",
             icon=":material/pause_circle:",
         )

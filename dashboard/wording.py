@@ -37,7 +37,7 @@ def reason(error: dict[str, Any] | None) -> str:
 
 def minute(moment: datetime) -> str:
     """A moment to the minute, in UTC like every time on the page."""
-    return f"{moment:%d %b %H:%M} UTC"
+    return f"{moment:%d %b %H:%M}"
 
 
 def duration(time: timedelta) -> str:

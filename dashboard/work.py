@@ -63,7 +63,9 @@ def _show_counts(work: Work) -> None:
         with column.container(border=True):
             st.markdown(f"**{title}**")
             for cell, (state, count) in zip(st.columns(len(states)), states.items(), strict=True):
-                cell.metric(state, f"{count:,}")
+                # A metric's figures are too wide for six digits here.
+                cell.caption(state)
+                cell.markdown(f"#### {count:,}")
 
 
 def _places() -> list[Place]:
@@ -73,6 +75,14 @@ def _places() -> list[Place]:
 
 def _to_newest() -> None:
     _places().clear()
+
+
+def _turn_back() -> None:
+    _places().pop()
+
+
+def _turn_to(place: Place) -> None:
+    _places().append(place)
 
 
 def _show_documents(database: Database, matters: list[str]) -> None:
@@ -92,11 +102,11 @@ def _show_documents(database: Database, matters: list[str]) -> None:
             {
                 "Status": state_column(),
                 "Document": st.column_config.TextColumn(width="medium"),
-                "Title": st.column_config.TextColumn(width="medium"),
+                "Title, or why it failed": st.column_config.TextColumn(width=330),
+                "Type": st.column_config.TextColumn(width=110),
                 "Date": st.column_config.DateColumn(format="D MMM YYYY"),
                 "Seconds": st.column_config.NumberColumn(format="%.1f"),
                 "Cost": st.column_config.NumberColumn(format="$%.4f"),
-                "Reason of failure": st.column_config.TextColumn(width="medium"),
             },
             key="documents",
         )
@@ -109,29 +119,29 @@ def _show_turning(lines: list[DocumentLine], *, has_more: bool) -> None:
         return
     first = len(places) * DOCUMENTS_PER_PAGE + 1
     with st.container(horizontal=True, vertical_alignment="center"):
-        if st.button("Newer", icon=":material/chevron_left:", disabled=not places):
-            places.pop()
-            st.rerun(scope="fragment")
-        if st.button("Older", icon=":material/chevron_right:", disabled=not has_more):
-            places.append(lines[-1].place)
-            st.rerun(scope="fragment")
+        st.button("Newer", icon=":material/chevron_left:", disabled=not places, on_click=_turn_back)
+        st.button(
+            "Older",
+            icon=":material/chevron_right:",
+            disabled=not has_more,
+            on_click=_turn_to,
+            args=[lines[-1].place if lines else None],
+        )
         st.caption(f"{first:,} to {first + len(lines) - 1:,}, newest first")
 
 
 def _document(line: DocumentLine) -> dict[str, object]:
     settled = line.status == "completed" and not line.pages_failed
-    unread = f"{line.pages_failed} pages could not be read" if line.pages_failed else ""
     return {
         "Status": [line.status],
         "Document": line.file_name,
-        "Title": line.title,
+        "Title, or why it failed": reason(line.error) or line.title,
         "Type": line.document_type,
         "Date": line.document_date,
         "Matter": line.matter,
         "Pages": str(line.page_count) if settled else f"{line.pages_done} of {line.page_count}",
         "Seconds": line.seconds,
         "Cost": float(line.cost_dollars),
-        "Reason of failure": reason(line.error) or unread,
         "Added": minute(line.created_at),
     }
 

@@ -34,6 +34,7 @@ def migrate(owner_dsn: str) -> int:
     `RetryLater` when another migration is running.
     """
     logging.getLogger("yoyo").setLevel(logging.WARNING)
+    url = _yoyo_url(owner_dsn)
     try:
         with psycopg.connect(owner_dsn, autocommit=True, prepare_threshold=None) as db:
             db.execute("create schema if not exists aseagi_migrations")
@@ -41,7 +42,7 @@ def migrate(owner_dsn: str) -> int:
         pass  # another migration created it at this moment
     except psycopg.Error as error:
         raise explain(error, owner_dsn) from error
-    backend = get_backend(_yoyo_url(owner_dsn))
+    backend = get_backend(url)
     try:
         with backend.lock(timeout=LOCK_SECONDS):
             missing = backend.to_apply(read_migrations(str(FOLDER)))

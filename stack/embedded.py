@@ -34,6 +34,7 @@ HOME = Path(__file__).resolve().parent.parent
 READY_SECONDS = 90.0
 DEPLOY_SECONDS = 180.0
 WATCH_SECONDS = 2.0
+WORKER_STOP_SECONDS = 2.0
 SECRET_FILE_MODE = 0o600
 
 
@@ -208,6 +209,8 @@ def _worker(state_dir: Path, environment: Mapping[str, str], *, pool: str, kind:
         state_dir=state_dir,
         env={**environment, **polling},
         cwd=state_dir,
+        # A worker waits for its runs to end; every one of ours may be killed at any point.
+        stop_seconds=WORKER_STOP_SECONDS,
     )
 
 

@@ -1,0 +1,225 @@
+"""The program `aseagi` as a person uses it, and what it says when something is wrong."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Mapping
+from pathlib import Path
+
+import pytest
+
+from bench.throughput import letter
+from sql.connection import Connection
+from stack.embedded import Stack
+from stack.processes import processes_of
+
+
+def aseagi(
+    *words: str, environment: Mapping[str, str] | None = None, cwd: Path | None = None
+) -> subprocess.CompletedProcess[str]:
+    """Run the program as a person would; never with a terminal."""
+    program = str(Path(sys.executable).parent / "aseagi")
+    plain = {
+        name: value
+        for name, value in os.environ.items()
+        if not name.startswith(("PREFECT", "ASEAGI"))
+    }
+    return subprocess.run(
+        [program, *words],
+        env={**plain, **(environment or {})},
+        cwd=cwd,
+        capture_output=True,
+        text=True,
+        timeout=120,
+        check=False,
+        stdin=subprocess.DEVNULL,
+    )
+
+
+def says_one_line(done: subprocess.CompletedProcess[str]) -> str:
+    """The only line on stderr of a command that failed as it should."""
+    assert done.returncode != 0
+    assert "Traceback" not in done.stderr + done.stdout
+    (line,) = [line for line in done.stderr.splitlines() if line.strip()]
+    return line
+
+
+@pytest.fixture
+def environment(stack: Stack) -> dict[str, str]:
+    return {
+        "PREFECT_API_URL": stack.addresses.prefect_api_url,
+        "PREFECT_HOME": stack.environment["PREFECT_HOME"],
+    }
+
+
+def test_add_process_show_search_export_and_retry_work_from_a_shell(
+    stack: Stack, empty: None, environment: dict[str, str], tmp_path: Path, db: Connection
+) -> None:
+    folder = tmp_path / "shell-matter"
+    (folder / "inner").mkdir(parents=True)
+    (folder / "a letter, näher.png").write_bytes(letter(30_000))
+    (folder / "inner" / "b.png").write_bytes(letter(30_001))
+    (folder / "notes.txt").write_text("no document")
+
+    added = json.loads(aseagi("add", str(folder), "--json", environment=environment).stdout)
+    assert [one["outcome"] for one in added] == ["added", "added", "skipped"]
+    assert added[1]["key"] == "raw/shell-matter/inner/b.png"
+    again = json.loads(aseagi("add", str(folder), "--json", environment=environment).stdout)
+    assert [one["outcome"] for one in again] == ["already there", "already there", "skipped"]
+
+    processed = aseagi("process", "--wait", "--json", environment=environment)
+    assert json.loads(processed.stdout)["unfinished"] == 0, processed.stderr
+
+    status = aseagi("status", "--json", "--matter", "shell-matter", environment=environment)
+    documents = json.loads(status.stdout)["documents"]
+    assert [one["status"] for one in documents] == ["completed", "completed"]
+    assert documents[0]["original_path"] == str(folder / "a letter, näher.png")
+
+    shown = aseagi("show", documents[0]["id"][:8], "--json", "--text", environment=environment)
+    assert "dated March 3, 2024" in json.loads(shown.stdout)["pages"][0]["text"]
+    for words in (("show", documents[0]["id"][:8], "--text"), ("status", "--documents")):
+        assert aseagi(*words, environment=environment).returncode == 0
+
+    found = aseagi(
+        "search",
+        '"dear reader" -invoice',
+        "--json",
+        "--matter",
+        "shell-matter",
+        environment=environment,
+    )
+    assert len(json.loads(found.stdout)) == 2
+    none = aseagi("search", "zebra", environment=environment)
+    assert none.stdout.strip() == "No page says that."
+
+    exported = aseagi(
+        "export",
+        "--matter",
+        "shell-matter",
+        "--to",
+        str(tmp_path / "out"),
+        "--json",
+        environment=environment,
+    )
+    result = json.loads(exported.stdout)
+    assert sorted(path.name for path in Path(result["folder"]).iterdir()) == sorted(result["files"])
+    assert "X-Amz-Signature" in result["link"]
+
+    retried = aseagi("retry", documents[0]["id"], environment=environment)
+    assert retried.stdout.strip() == "0 documents and 0 arrivals wait again"
+
+
+def test_another_file_of_the_same_name_is_kept_beside_the_first(
+    stack: Stack, empty: None, environment: dict[str, str], tmp_path: Path
+) -> None:
+    keys: list[str] = []
+    for number in (31_000, 31_001):
+        file = tmp_path / str(number) / "same.png"
+        file.parent.mkdir()
+        file.write_bytes(letter(number))
+        done = aseagi("add", "--matter", "same-name", "--json", str(file), environment=environment)
+        keys.append(json.loads(done.stdout)[0]["key"])
+    assert keys[0] == "raw/same-name/same.png"
+    assert keys[1].startswith("raw/same-name/same.")
+    assert keys[1] != keys[0]
+
+
+def test_pause_and_resume_say_what_they_did(
+    stack: Stack, empty: None, environment: dict[str, str]
+) -> None:
+    assert aseagi("pause", "the invoice", environment=environment).returncode == 0
+    try:
+        line = says_one_line(aseagi("process", environment=environment))
+        assert "the invoice" in line
+        assert "aseagi resume" in line
+        assert "PAUSED: the invoice" in aseagi("status", environment=environment).stdout
+    finally:
+        assert aseagi("resume", environment=environment).returncode == 0
+
+
+@pytest.mark.parametrize(
+    ("words", "says"),
+    [
+        (("add", "/no/such/file.pdf"), "does not exist"),
+        (("show", "ffffffff"), "No document's id begins with"),
+    ],
+)
+def test_a_wrong_argument_is_one_clear_line(
+    stack: Stack, environment: dict[str, str], words: tuple[str, ...], says: str
+) -> None:
+    assert says in says_one_line(aseagi(*words, environment=environment))
+
+
+def test_without_a_stack_the_way_out_is_named(tmp_path: Path) -> None:
+    line = says_one_line(aseagi("status", cwd=tmp_path))
+    assert "aseagi up" in line
+
+
+def test_an_unreachable_prefect_is_one_clear_line() -> None:
+    line = says_one_line(
+        aseagi("status", environment={"PREFECT_API_URL": "http://127.0.0.1:9/api"})
+    )
+    assert "http://127.0.0.1:9/api does not answer" in line
+
+
+def test_a_missing_block_is_one_clear_line(stack: Stack, environment: dict[str, str]) -> None:
+    """An empty Prefect API: the stack's own server, asked for blocks under another name."""
+    code = (
+        "import blocks.loading as loading; loading.NAME = 'absent'\n"
+        "import sys; sys.argv = ['aseagi', 'status']\n"
+        "from cli.main import main; main()"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code],
+        env={**os.environ, **environment},
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+    line = says_one_line(done)
+    assert "aseagi-database/absent is missing" in line
+    assert "aseagi deploy" in line
+
+
+@pytest.mark.parametrize(
+    ("owner", "says"),
+    [
+        ("", "ASEAGI_DATABASE_OWNER_URL is not set"),
+        ("postgresql://nobody@127.0.0.1:9/aseagi", "does not answer"),
+        ("mysql://x", "must be a URL"),
+    ],
+)
+def test_deploy_says_what_is_wrong_with_the_database(
+    stack: Stack, environment: dict[str, str], owner: str, says: str, tmp_path: Path
+) -> None:
+    done = aseagi(
+        "deploy", environment={**environment, "ASEAGI_DATABASE_OWNER_URL": owner}, cwd=tmp_path
+    )
+    assert says in says_one_line(done)
+
+
+def test_ctrl_c_stops_everything_that_up_started(tmp_path: Path) -> None:
+    state = Path("/tmp") / f"aseagi-up-{os.getpid()}" / ".aseagi"  # noqa: S108 - Postgres' user must reach it
+    program = str(Path(sys.executable).parent / "aseagi")
+    with (tmp_path / "up.log").open("wb") as log:
+        up = subprocess.Popen(
+            [program, "up", "--no-dashboard", "--state", str(state)], stdout=log, stderr=log
+        )
+    try:
+        deadline = time.monotonic() + 120
+        while "Ctrl-C stops everything" not in (tmp_path / "up.log").read_text():
+            assert up.poll() is None, (tmp_path / "up.log").read_text()
+            assert time.monotonic() < deadline
+            time.sleep(0.2)
+        assert len(processes_of(state)) > 5
+        second = says_one_line(aseagi("up", "--state", str(state)))
+        assert "already running" in second
+        up.send_signal(signal.SIGINT)
+        assert up.wait(30) == 0
+        assert processes_of(state) == []
+    finally:
+        up.kill()
