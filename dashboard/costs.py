@@ -72,7 +72,7 @@ class Component:
 
 
 COMPONENTS = (
-    Component("gpu", "GPU", "#3b82f6", "hosts, by the second they were held"),
+    Component("gpu", "GPU", "#3b82f6", "hosts, by the second"),
     Component("disk", "Disk", "#06b6d4", "disks of hosts"),
     Component("bandwidth", "Bandwidth", "#8b5cf6", "bytes to and from hosts"),
     Component("llm", "LLM", "#f59e0b", "tokens of the analysis"),

@@ -146,6 +146,7 @@ class NewAttempt:
     label: str
     dollars_per_hour: Decimal
     reserved_dollars: Decimal
+    max_hosts: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -179,15 +180,17 @@ async def begin_attempt(
     session = await adopt_run(db, new.flow_run_id, session_id)
     cursor = await db.execute(
         """
-        select state, flow_run_id = %s,
+        select state, flow_run_id = %(run)s,
             exists (select 1 from aseagi.pages where state = 'waiting')
-                or exists (select 1 from aseagi.leases where session_id = %s and state = 'open')
-        from aseagi.ocr_sessions where id = %s for update
+                or exists (select 1 from aseagi.leases
+                    where session_id = %(session)s and state = 'open'),
+            (select count(*) from aseagi.ocr_sessions
+                where state = 'running' and id <> %(session)s)
+        from aseagi.ocr_sessions where id = %(session)s for update
         """,
-        (new.flow_run_id, session, session),
+        {"run": new.flow_run_id, "session": session},
     )
-    row = await only_row(cursor)
-    state, is_own, work_waits = row
+    state, is_own, work_waits, others = await only_row(cursor)
     refusal = None
     if state == "closed":
         refusal = "the session is closed"
@@ -197,6 +200,8 @@ async def begin_attempt(
         refusal = f"spending is paused: {controls.paused_reason}"
     elif not work_waits:
         refusal = "nothing to read"
+    elif others >= new.max_hosts:
+        refusal = f"{others} sessions run already, and no more are allowed"
     if refusal is not None:
         await close_session(db, session, reason=refusal)
         return NotBegun(session, refusal)

@@ -46,11 +46,12 @@ class HostOrder:
 
 @dataclass(frozen=True, slots=True)
 class HostTerms:
-    """What a host will be: whose it is, how long it may live, what it costs at most."""
+    """What a host will be: whose it is, how long it may live, what it costs at most, beside how many."""
 
     provider: str
     lifetime: timedelta
     dollars_per_hour: Decimal
+    max_hosts: int
 
     @property
     def worst_case_dollars(self) -> Decimal:
@@ -85,6 +86,7 @@ async def host_environment(
             label=f"aseagi-{flow_run_id.hex}-{run_count}-{secrets.token_hex(8)}",
             dollars_per_hour=terms.dollars_per_hour,
             reserved_dollars=terms.worst_case_dollars,
+            max_hosts=terms.max_hosts,
         ),
         session_id=session_id,
     )

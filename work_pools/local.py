@@ -154,6 +154,7 @@ class LocalWorker(BaseWorker[BaseJobConfiguration, LocalVariables, LocalWorkerRe
                     provider="local",
                     lifetime=timedelta(minutes=reading.session_minutes),
                     dollars_per_hour=Decimal(str(spending.own_machine_dollars_per_hour)),
+                    max_hosts=reading.max_hosts,
                 ),
             )
 

@@ -85,6 +85,7 @@ def new_attempt(
     provider: str = "local",
     dollars_per_hour: str = "0.36",
     reserved_dollars: str = "0.36",
+    max_hosts: int = 100,
 ) -> NewAttempt:
     """What a worker decided about the host it is about to start."""
     return NewAttempt(
@@ -96,6 +97,7 @@ def new_attempt(
         label=f"aseagi-{uuid4().hex}",
         dollars_per_hour=Decimal(dollars_per_hour),
         reserved_dollars=Decimal(reserved_dollars),
+        max_hosts=max_hosts,
     )
 
 

@@ -14,6 +14,7 @@ from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import (
     RuleBasedStateMachine,
+    initialize,
     invariant,
     precondition,
     rule,
@@ -78,6 +79,12 @@ class LeaseMachine(RuleBasedStateMachine):
 
     # What happens
 
+    @initialize(pages=st.integers(1, 5))
+    def work_begins(self, pages: int) -> None:
+        self.run(self.house.add(new_document(*[None] * pages)))
+        self._begin(uuid4(), 1)
+        self._begin(uuid4(), 1)
+
     @rule(
         pages=st.lists(st.sampled_from([None, None, None, "A text layer."]), max_size=4),
         lane=st.sampled_from(Lane),
@@ -107,9 +114,10 @@ class LeaseMachine(RuleBasedStateMachine):
             self.runs[begun.session_id] = (run, count)
 
     @precondition(lambda self: self.hosts)
-    @rule(which=WHICH, limit=st.integers(1, 5))
-    def a_host_leases(self, which: int, limit: int) -> None:
-        self.run(self._lease(self._one(self.hosts, which), limit))
+    @rule(which=WHICH, limits=st.lists(st.integers(1, 3), min_size=1, max_size=3))
+    def a_host_leases(self, which: int, limits: list[int]) -> None:
+        for limit in limits:
+            self.run(self._lease(self._one(self.hosts, which), limit))
 
     async def _lease(self, host: Begun, limit: int) -> LeaseRow | None:
         if not await self._is_current(host):
@@ -176,6 +184,14 @@ class LeaseMachine(RuleBasedStateMachine):
     @rule()
     def the_sweep_comes(self) -> None:
         self.run(self._sweep())
+
+    @rule()
+    def every_host_dies(self) -> None:
+        self.run(self._let_all_leases_run_out())
+
+    async def _let_all_leases_run_out(self) -> None:
+        await self.house.change("update aseagi.leases set expires_at = now() - interval '1 second'")
+        await self._sweep()
 
     async def _sweep(self) -> None:
         async with self.house.transaction():
@@ -303,9 +319,9 @@ class LeaseMachine(RuleBasedStateMachine):
     def a_page_is_tried_three_times_at_most(self) -> None:
         self._never(
             """
-                select 1 from aseagi.pages
-                where attempts > %s or (state = 'waiting' and attempts >= %s)
-                """,
+            select 1 from aseagi.pages
+            where attempts > %s or (state = 'waiting' and attempts >= %s)
+            """,
             MAX_ATTEMPTS,
             MAX_ATTEMPTS,
         )
@@ -403,8 +419,7 @@ class LeaseMachine(RuleBasedStateMachine):
 
     async def _work_to_the_end(self) -> None:
         """Every lease and claim runs out, and one good host and one good analyst do the rest."""
-        await self.house.change("update aseagi.leases set expires_at = now() - interval '1 second'")
-        await self._sweep()
+        await self._let_all_leases_run_out()
         begun = await self.house.try_begin()
         if isinstance(begun, Begun):
             while (lease := await self._lease(begun, 5)) is not None:

@@ -208,6 +208,21 @@ async def test_a_session_begins_not_while_spending_is_paused(house: House) -> No
     assert await house.session_state(refused.session_id) == "closed"
 
 
+async def test_no_more_sessions_run_than_hosts_are_allowed_however_they_were_started(
+    house: House,
+) -> None:
+    await house.add_scan(3)
+    run = uuid4()
+    first = await house.begin(new=new_attempt(run, max_hosts=1))
+    refused = await house.try_begin(new=new_attempt(uuid4(), max_hosts=1))
+    assert isinstance(refused, NotBegun)
+    assert "no more are allowed" in refused.reason
+    assert await house.session_state(refused.session_id) == "closed"
+    # A further attempt of the session that runs is no further session.
+    await house.begin(first.session_id, new=new_attempt(run, run_count=2, max_hosts=1))
+    assert await house.one("select count(*) from aseagi.gpu_hosts where state <> 'ended'") == 1
+
+
 async def test_a_closed_session_begins_no_more(house: House) -> None:
     await house.add_scan()
     run = uuid4()
