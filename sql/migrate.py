@@ -5,6 +5,7 @@ transaction of its own. yoyo's bookkeeping lives in the schema `aseagi_migration
 which Supabase's REST API does not expose.
 """
 
+import contextlib
 import logging
 from pathlib import Path
 from urllib.parse import urlencode
@@ -34,12 +35,14 @@ def migrate(owner_dsn: str) -> int:
     `RetryLater` when another migration is running.
     """
     logging.getLogger("yoyo").setLevel(logging.WARNING)
-    url = _yoyo_url(owner_dsn)
     try:
-        with psycopg.connect(owner_dsn, autocommit=True, prepare_threshold=None) as db:
+        url = _yoyo_url(owner_dsn)
+        with (
+            psycopg.connect(owner_dsn, autocommit=True, prepare_threshold=None) as db,
+            # Another migration may create it at this very moment.
+            contextlib.suppress(psycopg.errors.UniqueViolation),
+        ):
             db.execute("create schema if not exists aseagi_migrations")
-    except psycopg.errors.UniqueViolation:
-        pass  # another migration created it at this moment
     except psycopg.Error as error:
         raise explain(error, owner_dsn) from error
     backend = get_backend(url)

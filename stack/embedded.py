@@ -221,6 +221,7 @@ def _dashboard(state_dir: Path, environment: Mapping[str, str], port: int) -> Ch
             *(sys.executable, "-m", "streamlit", "run", str(HOME / "dashboard" / "app.py")),
             *(f"--server.port={port}", "--server.address=127.0.0.1", "--server.headless=true"),
             *("--browser.gatherUsageStats=false", "--server.fileWatcherType=none"),
+            *("--client.toolbarMode=viewer", "--client.showErrorDetails=none"),
         ],
         state_dir=state_dir,
         env=environment,

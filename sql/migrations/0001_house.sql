@@ -71,6 +71,7 @@ create table aseagi.arrivals (
     check ((state = 'failed') = (error is not null))
 );
 create index arrivals_noticed on aseagi.arrivals (lane, noticed_at) where state = 'noticed';
+create index arrivals_failed on aseagi.arrivals (settled_at) where state = 'failed';
 create index arrivals_document on aseagi.arrivals (document_id);
 
 -- The work on one document, from ingested to analysed. Retrying starts the same row again.
@@ -180,6 +181,7 @@ create table aseagi.pages (
     check ((state in ('done', 'failed')) = (settled_at is not null))
 );
 create index pages_waiting on aseagi.pages (lane, queued_at, document_id, number) where state = 'waiting';
+create index pages_failed on aseagi.pages (document_id) where state = 'failed';
 create index pages_lease on aseagi.pages (lease_id) where lease_id is not null;
 create index pages_search on aseagi.pages using gin (search);
 
@@ -224,3 +226,4 @@ create table aseagi.charges (
 );
 create index charges_day on aseagi.charges (incurred_on, kind);
 create index charges_document on aseagi.charges (document_id) where document_id is not null;
+create index charges_session on aseagi.charges (session_id) where session_id is not null;
