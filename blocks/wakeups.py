@@ -6,6 +6,7 @@ from prefect.events import emit_event
 
 OBJECT_CREATED = "aseagi.object.created"
 DOCUMENT_READ = "aseagi.document.read"
+SESSION_LOST = "aseagi.session.lost"
 
 
 def object_created(key: str, *, size_bytes: int) -> None:
@@ -22,4 +23,12 @@ def document_read(document_id: UUID) -> None:
     emit_event(
         DOCUMENT_READ,
         resource={"prefect.resource.id": f"aseagi.document.{document_id}"},
+    )
+
+
+def session_lost(session_id: UUID) -> None:
+    """A session ended without closing itself: starts housekeeping, which dispatches anew."""
+    emit_event(
+        SESSION_LOST,
+        resource={"prefect.resource.id": f"aseagi.session.{session_id}"},
     )

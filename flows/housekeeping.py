@@ -15,7 +15,7 @@ from sql.jobs import count_ready_for_analysis
 from tasks.dispatch import dispatch
 from tasks.drains import single_flight
 from tasks.fixed_costs import accrue_fixed_costs
-from tasks.starting import start_unless_about_to
+from tasks.starting import crash_abandoned_runs, start_unless_about_to
 from tasks.watch import clean_cache, watch_bucket
 
 
@@ -31,6 +31,7 @@ class HousekeepingReport(BaseModel):
     )
     sessions_started: int = Field(default=0, description="Sessions started for waiting pages.")
     drains_started: list[str] = Field(default=[], description="Drains whose wake-up was lost.")
+    runs_crashed: int = Field(default=0, description="Runs whose worker died before they began.")
     cache_deleted: int = Field(default=0, description="Old objects deleted from cache/.")
     costs_accrued: int = Field(default=0, description="Fixed costs charged for days gone by.")
     another_run: bool = Field(default=False, description="Another run was at work.")
@@ -69,6 +70,7 @@ async def _put_right(database: Database, storage: ObjectStorage) -> Housekeeping
         sessions_lost=dispatched.sessions_lost,
         sessions_started=dispatched.sessions_started,
         drains_started=await _wake_drains(database),
+        runs_crashed=await crash_abandoned_runs("droplet"),
         cache_deleted=await clean_cache(storage),
         costs_accrued=await accrue_fixed_costs(database, spending.fixed_dollars_per_month),
     )

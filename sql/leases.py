@@ -57,9 +57,18 @@ async def lease_pages(
 ) -> LeaseRow | None:
     """Lease up to `limit` pages of the most urgent lane; None when nothing waits.
 
+    None too when the session is closed: its row is locked, so a close that happens at
+    this moment comes before or after, never in between.
+
     Rows locked by others are skipped, never waited for. A page on its last attempt
     is leased alone, so that a page that kills hosts takes no neighbour with it.
     """
+    cursor = await db.execute(
+        "select 1 from aseagi.ocr_sessions where id = %s and state = 'running' for update",
+        (session_id,),
+    )
+    if await cursor.fetchone() is None:
+        return None
     async with db.cursor(row_factory=class_row(LeasedPage)) as cursor:
         await cursor.execute(
             """
@@ -216,6 +225,14 @@ async def settle_pages(
         for no key update
         """,
         (attempt_id,),
+    )
+    # Session before lease, as everywhere, or a heartbeat at this moment would be a deadlock.
+    await db.execute(
+        """
+        select 1 from aseagi.ocr_sessions
+        where id = (select session_id from aseagi.leases where id = %s) for update
+        """,
+        (lease_id,),
     )
     cursor = await db.execute(
         """

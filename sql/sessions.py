@@ -295,6 +295,7 @@ async def close_if_idle(db: Connection, session_id: UUID, *, reason: str, must_c
     The host holds nothing any more when it asks, so what it still had leased waits again.
     """
     await lock_controls(db)
+    await _lock_session(db, session_id)
     await release_leases(db, session_id=session_id)
     cursor = await db.execute("select exists (select 1 from aseagi.pages where state = 'waiting')")
     row = await only_row(cursor)
@@ -309,6 +310,7 @@ async def close_session(db: Connection, session_id: UUID, *, reason: str) -> Non
 
     Its tokens stay valid for `FINAL_REPORTS`, for logs and the final state alone.
     """
+    await _lock_session(db, session_id)
     await release_leases(db, session_id=session_id)
     await db.execute(
         """
@@ -318,6 +320,11 @@ async def close_session(db: Connection, session_id: UUID, *, reason: str) -> Non
         (reason, session_id),
     )
     await _end_hosts(db, session_id, reason=reason)
+
+
+async def _lock_session(db: Connection, session_id: UUID) -> None:
+    """No page is lent to the session from here to the end of the transaction."""
+    await db.execute("select 1 from aseagi.ocr_sessions where id = %s for update", (session_id,))
 
 
 async def _end_attempts(db: Connection, session_id: UUID, *, reason: str) -> None:

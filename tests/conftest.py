@@ -6,7 +6,7 @@
     db              an open connection, as the application
 
 The processes of pytest-xdist share the server: whoever comes first starts it, whoever
-leaves last stops it.
+leaves last stops it. What a run that was killed left behind is stopped by the next one.
 """
 
 import fcntl
@@ -20,6 +20,7 @@ from collections.abc import AsyncGenerator, Generator, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Self
 from urllib.parse import quote
 from uuid import uuid4
 
@@ -71,73 +72,112 @@ class _Shared:
     """What the processes of one run know together: where the server is, and who uses it."""
 
     home: str
-    sockets: str
-    pid: int
     users: list[int]
+    sockets: str = ""
+
+    @classmethod
+    def read(cls, note: Path) -> Self:
+        return cls(**json.loads(note.read_text()))
+
+    def write(self, note: Path) -> None:
+        unfinished = note.with_suffix(".unfinished")
+        unfinished.write_text(json.dumps(vars(self)))
+        unfinished.replace(note)
+
+    @property
+    def folder(self) -> Path:
+        return Path(self.home) / "postgres"
+
+    def is_used(self) -> bool:
+        """Whether anybody but this process uses the server; who was killed no longer counts."""
+        return any(pid != os.getpid() and psutil.pid_exists(pid) for pid in self.users)
+
+
+HOMES = "aseagi-tests-"
+_USERS = "users.json"
 
 
 @contextmanager
-def _shared_note(folder: Path) -> Generator[Path]:
-    """The note of the run, nobody else's while the block lasts."""
+def _one_at_a_time(folder: Path) -> Generator[None]:
     with (folder / "postgres.lock").open("a") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
-        yield folder / "postgres.json"
+        yield
 
 
-def _start() -> _Shared:
-    # Not below pytest's own directory: that is the test user's alone, and Postgres, which
-    # refuses root, may run as another.
-    home = Path(tempfile.mkdtemp(prefix="aseagi-tests-"))
-    server = start_postgres(home / "postgres")
-    try:
-        with psycopg.connect(server.dsn("postgres"), autocommit=True) as owner:
-            # Nothing here outlives the run.
-            for setting in ("fsync", "full_page_writes", "synchronous_commit"):
-                owner.execute(sql.SQL("alter system set {} = off").format(sql.Identifier(setting)))
-            owner.execute("select pg_reload_conf()")
-        server.create_database_if_missing(TEMPLATE)
-        migrate(server.dsn(TEMPLATE))
-    except BaseException:
-        server.stop()
-        shutil.rmtree(home, ignore_errors=True)
-        raise
-    return _Shared(str(home), str(server.socket_directory), server.child.pid, [])
+def _start(shared: _Shared) -> None:
+    server = start_postgres(shared.folder)
+    with psycopg.connect(server.dsn("postgres"), autocommit=True) as owner:
+        # Nothing here outlives the run.
+        for setting in ("fsync", "full_page_writes", "synchronous_commit"):
+            owner.execute(sql.SQL("alter system set {} = off").format(sql.Identifier(setting)))
+        owner.execute("select pg_reload_conf()")
+    server.create_database_if_missing(TEMPLATE)
+    migrate(server.dsn(TEMPLATE))
+    shared.sockets = str(server.socket_directory)
 
 
 def _stop(shared: _Shared) -> None:
-    with psycopg.connect(DatabaseServer(Path(shared.sockets)).dsn("postgres")) as owner:
-        row = owner.execute("show data_directory").fetchone()
-    if row is None:
-        raise AssertionError("Postgres does not say where its data is")
-    psutil.Process(shared.pid).send_signal(signal.SIGINT)
-    # The server removes this file as its last act; its process may be another's child.
-    pid_file, deadline = Path(row[0]) / "postmaster.pid", time.monotonic() + STOP_SECONDS
-    while pid_file.exists() and time.monotonic() < deadline:
-        time.sleep(0.02)
+    # Removed by the server as its last act; its process may be the child of another.
+    pid_file = shared.folder / "data" / "postmaster.pid"
+    try:
+        server = psutil.Process(int(pid_file.read_text().splitlines()[0]))
+        if server.name() == "postgres":
+            server.send_signal(signal.SIGINT)
+    except (OSError, ValueError, IndexError, psutil.Error):
+        pass  # it does not run
+    else:
+        deadline = time.monotonic() + STOP_SECONDS
+        while pid_file.exists() and time.monotonic() < deadline:
+            time.sleep(0.02)
     shutil.rmtree(shared.home, ignore_errors=True)
+
+
+def _stop_abandoned() -> None:
+    for note in Path(tempfile.gettempdir()).glob(f"{HOMES}*/{_USERS}"):
+        try:
+            mine = note.stat().st_uid == os.geteuid()
+            shared = _Shared.read(note)
+        except (OSError, ValueError):
+            continue  # going away at this moment
+        if mine and not shared.is_used():
+            _stop(shared)
 
 
 @pytest.fixture(scope="session")
 def postgres(tmp_path_factory: pytest.TempPathFactory) -> Iterator[DatabaseServer]:
     """The server of this run, with a migrated template database."""
-    folder = tmp_path_factory.getbasetemp()
+    run = tmp_path_factory.getbasetemp()
     if "PYTEST_XDIST_WORKER" in os.environ:
-        folder = folder.parent
-    with _shared_note(folder) as note:
-        shared = _Shared(**json.loads(note.read_text())) if note.exists() else _start()
-        shared.users.append(os.getpid())
-        note.write_text(json.dumps(vars(shared)))
-    yield DatabaseServer(Path(shared.sockets))
-    with _shared_note(folder) as note:
-        shared = _Shared(**json.loads(note.read_text()))
-        # A process that was killed no longer counts.
-        shared.users = [
-            pid for pid in shared.users if pid != os.getpid() and psutil.pid_exists(pid)
-        ]
-        if shared.users:
-            note.write_text(json.dumps(vars(shared)))
+        run = run.parent
+    reference = run / "postgres.home"
+    with _one_at_a_time(run):
+        if reference.exists():
+            note = Path(reference.read_text()) / _USERS
+            shared = _Shared.read(note)
+            shared.users.append(os.getpid())
+            shared.write(note)
         else:
-            note.unlink()
+            _stop_abandoned()
+            # Not below pytest's own directory: that is the test user's alone, and Postgres,
+            # which refuses root, may run as another.
+            shared = _Shared(tempfile.mkdtemp(prefix=HOMES), [os.getpid()])
+            note = Path(shared.home) / _USERS
+            shared.write(note)
+            try:
+                _start(shared)
+            except BaseException:
+                _stop(shared)
+                raise
+            shared.write(note)
+            reference.write_text(shared.home)
+    yield DatabaseServer(Path(shared.sockets))
+    with _one_at_a_time(run):
+        shared = _Shared.read(note)
+        if shared.is_used():
+            shared.users.remove(os.getpid())
+            shared.write(note)
+        else:
+            reference.unlink()
             _stop(shared)
 
 

@@ -46,7 +46,7 @@ class HostOrder:
 
 @dataclass(frozen=True, slots=True)
 class HostTerms:
-    """What a host will be: whose it is, how long it may live, what it costs at most, beside how many."""
+    """What a host will be: whose, for how long, at what price, beside how many others."""
 
     provider: str
     lifetime: timedelta

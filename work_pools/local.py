@@ -11,7 +11,8 @@ without harm to the sessions it started:
     run cancelled in the UI              the process tree is killed, the run Cancelled
     run pending, no process, a minute    the worker that took it died: Crashed
 
-Nothing is rescheduled: the dispatcher wants a new session when pages still wait.
+Nothing is rescheduled: the dispatcher, which is woken, wants a new session when pages
+still wait.
 """
 
 import asyncio
@@ -50,6 +51,7 @@ from blocks.gateway import Gateway
 from blocks.loading import load
 from blocks.reading import Reading
 from blocks.spending import Spending
+from blocks.wakeups import session_lost
 from schema.failures import AseagiError
 from sql.sessions import NotBegun, close_session, find_session, host_is_running
 from work_pools.host_environment import (
@@ -221,3 +223,5 @@ class LocalWorker(BaseWorker[BaseJobConfiguration, LocalVariables, LocalWorkerRe
             session_id = await find_session(db, run.id)
             if session_id is not None:
                 await close_session(db, session_id, reason=state.message or state.name or "ended")
+        if session_id is not None:
+            session_lost(session_id)

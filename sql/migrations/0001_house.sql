@@ -61,7 +61,7 @@ create table aseagi.arrivals (
     source text not null,
     submitted_by text,
     lane aseagi.lane not null,
-    attempts integer not null default 0,
+    attempts integer not null default 0 check (attempts >= 0),
     noticed_at timestamptz not null default now(),
     settled_at timestamptz,
     error jsonb,
@@ -83,7 +83,7 @@ create table aseagi.processing_jobs (
     stage text not null check (stage in ('read', 'analyse', 'done')),
     lane aseagi.lane not null,
     priority smallint not null default 0,
-    attempts integer not null default 0,
+    attempts integer not null default 0 check (attempts >= 0),
     created_at timestamptz not null default now(),
     started_at timestamptz,
     ready_at timestamptz,
@@ -94,7 +94,7 @@ create table aseagi.processing_jobs (
     error jsonb,
     check ((status = 'failed') = (error is not null)),
     check ((status in ('completed', 'failed')) = (completed_at is not null)),
-    check (status <> 'completed' or stage = 'done'),
+    check ((status = 'completed') = (stage = 'done')),
     check ((claimed_by is null) = (claimed_until is null)),
     check (claimed_by is null or stage = 'analyse')
 );
@@ -116,7 +116,7 @@ create table aseagi.ocr_sessions (
     closed_at timestamptz,
     close_reason text,
     engine text,
-    pages_read integer not null default 0,
+    pages_read integer not null default 0 check (pages_read >= 0),
     check ((state = 'closed') = (closed_at is not null)),
     check ((state = 'closed') = (close_reason is not null)),
     check (state <> 'running' or (flow_run_id is not null and started_at is not null))

@@ -12,9 +12,12 @@ from blocks.database import Database
 from blocks.gateway import Gateway
 from blocks.loading import load
 from blocks.object_storage import ObjectStorage
+from blocks.reading import Reading
+from blocks.spending import Spending
 from sql.connection import Connection
 from sql.controls import pause, resume
 from stack.embedded import Stack
+from tasks.dispatch import dispatch
 from tests.e2e.conftest import all_completed, drop, eventually
 from work_pools.local_process import LocalProcess
 
@@ -114,7 +117,7 @@ async def test_cancelling_a_session_kills_its_processes_and_its_pages_are_read_b
 
 
 async def test_while_paused_no_session_starts_and_resume_lets_them(
-    stack: Stack, empty: None, db: Connection
+    stack: Stack, empty: None, db: Connection, database: Database
 ) -> None:
     await pause(db, reason="a test")
     try:
@@ -148,4 +151,5 @@ async def test_while_paused_no_session_starts_and_resume_lets_them(
         assert await cursor.fetchone() == (0,)
     finally:
         await resume(db)
+    await dispatch(database, await load(Reading), await load(Spending))
     await eventually(lambda: all_completed(db, "paused", 3), seconds=120)

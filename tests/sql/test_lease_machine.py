@@ -10,7 +10,7 @@ from contextlib import AsyncExitStack
 from typing import Any, ClassVar, LiteralString, TypeVar
 from uuid import UUID, uuid4
 
-from hypothesis import HealthCheck, settings
+from hypothesis import HealthCheck, Phase, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import (
     RuleBasedStateMachine,
@@ -43,8 +43,14 @@ from tests.sql.house import (
 Result = TypeVar("Result")
 Page = tuple[UUID, int]
 
-WHICH = st.integers(0, 10_000)
-"""Picks one of a list whose length is not known beforehand."""
+WHICH = st.sampled_from([0, 0, 0, 1, 1, 2, 3, 5, 8])
+"""Picks one of a list whose length is not known beforehand, the newest most often."""
+
+LIMITS = st.lists(st.integers(1, 3), min_size=1, max_size=3)
+"""How many pages each of a row of leases asks for."""
+
+OUTCOMES = st.lists(st.sampled_from(["read", "unreadable", "left out"]), max_size=3)
+"""What a host says of the first pages of a lease; it read the others."""
 
 
 class LeaseMachine(RuleBasedStateMachine):
@@ -79,23 +85,18 @@ class LeaseMachine(RuleBasedStateMachine):
 
     # What happens
 
-    @initialize(pages=st.integers(1, 5))
+    @initialize(pages=st.integers(2, 5))
     def work_begins(self, pages: int) -> None:
         self.run(self.house.add(new_document(*[None] * pages)))
         self._begin(uuid4(), 1)
         self._begin(uuid4(), 1)
 
     @rule(
-        pages=st.lists(st.sampled_from([None, None, None, "A text layer."]), max_size=4),
+        pages=st.lists(st.sampled_from([None, None, None, "A text layer."]), max_size=6),
         lane=st.sampled_from(Lane),
     )
     def a_document_comes_in(self, pages: list[str | None], lane: Lane) -> None:
         self.run(self.house.add(new_document(*pages, lane=lane)))
-
-    @rule()
-    def a_broken_file_comes_in(self) -> None:
-        document_id = self.run(self.house.add(new_document(failed=failure())))
-        self.ended.add(document_id)
 
     @rule()
     def a_run_is_started_by_hand(self) -> None:
@@ -114,10 +115,29 @@ class LeaseMachine(RuleBasedStateMachine):
             self.runs[begun.session_id] = (run, count)
 
     @precondition(lambda self: self.hosts)
-    @rule(which=WHICH, limits=st.lists(st.integers(1, 3), min_size=1, max_size=3))
+    @rule(which=WHICH, limits=LIMITS)
     def a_host_leases(self, which: int, limits: list[int]) -> None:
-        for limit in limits:
-            self.run(self._lease(self._one(self.hosts, which), limit))
+        self.run(self._lease_some(which, limits))
+
+    @precondition(lambda self: self.hosts)
+    @rule(which=WHICH, limits=LIMITS, outcomes=OUTCOMES)
+    def a_host_leases_and_reports_the_first(
+        self, which: int, limits: list[int], outcomes: list[str]
+    ) -> None:
+        for host, lease in self.run(self._lease_some(which, limits))[:1]:
+            self.run(self._report(host, lease, outcomes))
+
+    @precondition(lambda self: self.hosts)
+    @rule(which=WHICH, limits=LIMITS)
+    def a_host_leases_and_dies(self, which: int, limits: list[int]) -> None:
+        for _, lease in self.run(self._lease_some(which, limits)):
+            self.run(self.house.pass_time_of(lease))
+        self.run(self._sweep())
+
+    async def _lease_some(self, which: int, limits: list[int]) -> list[tuple[Begun, LeaseRow]]:
+        host = self._one(self.hosts, which)
+        leases = [await self._lease(host, limit) for limit in limits]
+        return [(host, lease) for lease in leases if lease is not None]
 
     async def _lease(self, host: Begun, limit: int) -> LeaseRow | None:
         if not await self._is_current(host):
@@ -146,7 +166,7 @@ class LeaseMachine(RuleBasedStateMachine):
         )
 
     @precondition(lambda self: self.leases)
-    @rule(which=WHICH, outcomes=st.lists(st.sampled_from(["read", "unreadable", "left out"])))
+    @rule(which=WHICH, outcomes=OUTCOMES)
     def a_host_reports(self, which: int, outcomes: list[str]) -> None:
         """Any host, of any lease it ever had, in part or whole, again and again."""
         host, lease = self._one(self.leases, which)
@@ -184,10 +204,6 @@ class LeaseMachine(RuleBasedStateMachine):
     @rule()
     def the_sweep_comes(self) -> None:
         self.run(self._sweep())
-
-    @rule()
-    def every_host_dies(self) -> None:
-        self.run(self._let_all_leases_run_out())
 
     async def _let_all_leases_run_out(self) -> None:
         await self.house.change("update aseagi.leases set expires_at = now() - interval '1 second'")
@@ -284,7 +300,7 @@ class LeaseMachine(RuleBasedStateMachine):
 
     @staticmethod
     def _one(many: Sequence[Result], which: int) -> Result:
-        return many[which % len(many)]
+        return many[-1 - which % len(many)]
 
     # What must be true
 
@@ -445,6 +461,8 @@ def test_no_history_loses_or_doubles_anything(postgres: DatabaseServer) -> None:
             stateful_step_count=25,
             deadline=None,
             database=None,
+            # A history of this length can be read as it is; shortening it would take minutes.
+            phases=[Phase.generate],
             suppress_health_check=[HealthCheck.too_slow, HealthCheck.filter_too_much],
         ),
     )

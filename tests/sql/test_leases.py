@@ -3,8 +3,6 @@ from collections.abc import Sequence
 from datetime import timedelta
 from uuid import UUID, uuid4
 
-import pytest
-
 from schema.lanes import Lane
 from sql.connection import Connection
 from sql.jobs import claim_for_analysis, complete_job, retry_jobs
@@ -451,7 +449,6 @@ async def test_a_session_closed_during_a_report_keeps_no_page(house: House) -> N
     assert await house.page_states(document_id) == ["done", "waiting"]
 
 
-@pytest.mark.xfail(strict=True, reason="lease_pages does not look at the session yet")
 async def test_a_closed_session_is_lent_nothing(house: House) -> None:
     await house.add_scan()
     host = await house.begin()

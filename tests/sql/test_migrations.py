@@ -1,5 +1,6 @@
 import asyncio
-import multiprocessing
+import subprocess
+import sys
 import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
@@ -50,14 +51,14 @@ def test_two_processes_migrating_at_once_both_succeed(empty_dsn: str) -> None:
 
 
 def test_a_migration_killed_in_the_middle_is_resumed(empty_dsn: str) -> None:
-    process = multiprocessing.get_context("spawn").Process(target=migrate, args=[empty_dsn])
+    program = "import sys; from sql.migrate import migrate; migrate(sys.argv[1])"
+    process = subprocess.Popen([sys.executable, "-c", program, empty_dsn])
     locked = SQL("select count(*) from pg_class where relname = 'yoyo_lock'")
-    process.start()
     deadline = time.monotonic() + 30
     while not count_of(empty_dsn, locked) and time.monotonic() < deadline:
         pass
     process.kill()
-    process.join()
+    process.wait()
     with psycopg.connect(empty_dsn, autocommit=True) as db:
         db.execute("delete from aseagi_migrations.yoyo_lock")
     migrate(empty_dsn)

