@@ -226,14 +226,6 @@ async def settle_pages(
         """,
         (attempt_id,),
     )
-    # Session before lease, as everywhere, or a heartbeat at this moment would be a deadlock.
-    await db.execute(
-        """
-        select 1 from aseagi.ocr_sessions
-        where id = (select session_id from aseagi.leases where id = %s) for update
-        """,
-        (lease_id,),
-    )
     cursor = await db.execute(
         """
         select 1 from aseagi.leases

@@ -172,7 +172,7 @@ create table aseagi.pages (
     session_id uuid references aseagi.ocr_sessions,
     settled_at timestamptz,
     error jsonb,
-    search tsvector generated always as (to_tsvector('english'::regconfig, left(coalesce(text, ''), 250000))) stored,
+    search tsvector generated always as (to_tsvector('english'::regconfig, left(coalesce(text, ''), 100000))) stored,
     primary key (document_id, number),
     check ((state = 'leased') = (lease_id is not null)),
     check ((state = 'done') = (text is not null)),
