@@ -1,6 +1,5 @@
 """The flow `analyse`: drain the documents whose text is there."""
 
-import asyncio
 from collections import Counter
 
 from prefect import flow
@@ -11,11 +10,10 @@ from blocks.database import Database
 from blocks.loading import load
 from schema.lanes import Lane
 from sql.jobs import AnalysisJob, claim_for_analysis
-from tasks.analysis import CLAIM_FOR, Analysed, analyse_document
+from tasks.analysis import CLAIM_FOR, Analysed, analyse_documents
 from tasks.drains import LINGER_SECONDS, single_flight
 
 BATCH = 24
-CONCURRENT = 4
 ARTIFACT_ROWS = 200
 
 
@@ -43,8 +41,7 @@ async def analyse(linger_seconds: float = LINGER_SECONDS) -> AnalyseReport:
         if drain is None:
             return AnalyseReport(another_drain=True)
         holder = drain.holder
-        slots = asyncio.Semaphore(CONCURRENT)
-        async with database.pool(max_size=CONCURRENT) as pool:
+        async with database.pool(max_size=2) as pool:
 
             async def fetch() -> list[AnalysisJob]:
                 async with pool.connection() as db:
@@ -52,12 +49,8 @@ async def analyse(linger_seconds: float = LINGER_SECONDS) -> AnalyseReport:
                         db, holder=holder, limit=BATCH, ttl=CLAIM_FOR, lanes=list(Lane)
                     )
 
-            async def one(job: AnalysisJob) -> Analysed:
-                async with slots:
-                    return await analyse_document(job, job.file_name, holder, pool)
-
             async for batch in drain.batches(fetch, linger_seconds=linger_seconds):
-                analysed += await asyncio.gather(*(one(job) for job in batch))
+                analysed += await analyse_documents(batch, len(batch), holder, pool)
     await _show(analysed)
     outcomes = Counter(one.outcome for one in analysed)
     return AnalyseReport(completed=outcomes["completed"], failed=outcomes["failed"])

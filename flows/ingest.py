@@ -1,8 +1,6 @@
 """The flow `ingest`: drain the inbox until nothing new came for a while."""
 
-import asyncio
 from collections import Counter
-from pathlib import PurePosixPath
 
 from prefect import flow
 from prefect.artifacts import acreate_table_artifact
@@ -16,12 +14,9 @@ from blocks.spending import Spending
 from sql.arrivals import Arrival, begin_arrivals
 from tasks.dispatch import dispatch
 from tasks.drains import LINGER_SECONDS, single_flight
-from tasks.intake import Taken, take_in
+from tasks.intake import CONCURRENT, Taken, take_in
 
 BATCH = 24
-CONCURRENT = 6
-"""Files taken in at a time: storage and database wait for each other, the CPU is small."""
-
 ARTIFACT_ROWS = 200
 
 
@@ -51,19 +46,14 @@ async def ingest(linger_seconds: float = LINGER_SECONDS) -> IngestReport:
     async with single_flight(database, "ingest") as drain:
         if drain is None:
             return IngestReport(another_drain=True)
-        slots = asyncio.Semaphore(CONCURRENT)
         async with database.pool(max_size=CONCURRENT) as pool:
 
             async def fetch() -> list[Arrival]:
                 async with pool.connection() as db:
                     return await begin_arrivals(db, limit=BATCH)
 
-            async def take(arrival: Arrival) -> Taken:
-                async with slots:
-                    return await take_in(arrival, PurePosixPath(arrival.key).name, storage, pool)
-
             async for batch in drain.batches(fetch, linger_seconds=linger_seconds):
-                taken += await asyncio.gather(*(take(arrival) for arrival in batch))
+                taken += await take_in(batch, len(batch), storage, pool)
                 await dispatch(database, reading, spending)
     await _show(taken)
     outcomes = Counter(one.outcome for one in taken)

@@ -1,20 +1,20 @@
 """`/events`: notifications of the object store.
 
-A notification only says "look at this key": size and ETag are asked of the store
-itself, so a forged or stale one can at worst point at an object that is there. The
-arrival is recorded before the event is emitted; a lost event is made good by the sweep.
+A notification says what lies under a key. It is taken at its word because it carries
+the store's token, and because ingest reads under `If-Match`: one that is stale or wrong
+finds nothing. The arrival is recorded before the event is emitted; a lost event is made
+good by the sweep.
 """
 
-import asyncio
+import base64
+import binascii
 import hmac
 from typing import Annotated
-from urllib.parse import unquote
 
-from botocore.exceptions import ClientError
 from fastapi import APIRouter, Depends, HTTPException, Request
 from pydantic import BaseModel, Field
 
-from blocks.object_storage import RAW, ObjectStorage
+from blocks.object_storage import RAW
 from blocks.wakeups import object_created
 from gateway.services import Services, services
 from sql.arrivals import SeenObject, notice
@@ -22,11 +22,39 @@ from sql.arrivals import SeenObject, notice
 router = APIRouter(prefix="/events", tags=["events"])
 
 
+class Attributes(BaseModel):
+    """What SeaweedFS's filer knows of a file; empty files leave the size out."""
+
+    file_size: int = Field(default=0, ge=0)
+
+
+class Entry(BaseModel):
+    """A file or folder of the filer; only files put through S3 have an S3 ETag."""
+
+    attributes: Attributes = Attributes()
+    extended: dict[str, str] = {}
+
+    @property
+    def etag(self) -> str | None:
+        """The S3 ETag without quotes; None for a folder."""
+        try:
+            return base64.b64decode(self.extended["Seaweed-X-Amz-ETag"], validate=True).decode()
+        except (KeyError, binascii.Error, UnicodeDecodeError):
+            return None
+
+
+class Message(BaseModel):
+    """The part of a filer notification that says what is there now."""
+
+    new_entry: Entry = Entry()
+
+
 class StorageEvent(BaseModel):
     """What SeaweedFS's filer posts; the fields not named here are not needed."""
 
     event_type: str = Field(max_length=50)
-    key: str = Field(max_length=4096, description="/buckets/BUCKET/KEY")
+    key: str = Field(max_length=4096, description="/buckets/BUCKET/KEY, not URL-encoded")
+    message: Message = Message()
 
 
 class Noticed(BaseModel):
@@ -48,29 +76,14 @@ async def storage_event(
 ) -> Noticed:
     """Record a new object in `raw/` and wake the ingest drain; everything else is ignored."""
     prefix = f"/buckets/{using.storage.bucket}/"
-    key = event.key.removeprefix(prefix)
-    if event.event_type not in {"create", "update", "rename"} or not event.key.startswith(prefix):
+    key, entry = event.key.removeprefix(prefix), event.message.new_entry
+    if event.event_type not in {"create", "update"} or not event.key.startswith(prefix):
         return Noticed(noticed=0)
-    if not key.startswith(RAW) or key.endswith("/"):
+    if not key.startswith(RAW) or key.endswith("/") or entry.etag is None:
         return Noticed(noticed=0)
-    seen = await asyncio.to_thread(_look, using.storage, key)
-    if seen is None:
-        return Noticed(noticed=0)
+    seen = SeenObject(key, entry.etag, entry.attributes.file_size)
     async with using.pool.connection() as db:
         new = await notice(db, [seen], source="bucket")
     if new:
         object_created(seen.key, size_bytes=seen.size_bytes)
     return Noticed(noticed=new)
-
-
-def _look(storage: ObjectStorage, key: str) -> SeenObject | None:
-    client = storage.client()
-    for candidate in dict.fromkeys((key, unquote(key))):
-        try:
-            head = client.head_object(Bucket=storage.bucket, Key=candidate)
-        except ClientError as error:
-            if error.response.get("ResponseMetadata", {}).get("HTTPStatusCode") == 404:
-                continue
-            raise
-        return SeenObject(candidate, head["ETag"].strip('"'), head["ContentLength"])
-    return None

@@ -15,7 +15,7 @@ In this order, each step safe to repeat and to be killed after:
 import asyncio
 import hashlib
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING
@@ -31,13 +31,16 @@ from schema.failures import BadInput, Failure, RetryLater, Stage
 from schema.lanes import Lane
 from sql.arrivals import MAX_ATTEMPTS, Arrival, fail_arrival, settle_arrival, supersede_arrival
 from sql.connection import Pool
-from sql.documents import NewDocument, insert_document
+from sql.documents import NewDocument, find_by_hash, insert_document
 from tasks.inspection import MAX_BYTES, Inspection, inspect
 
 if TYPE_CHECKING:
     from prefect.client.schemas.objects import State
 
 CHUNK_BYTES = 1 << 20
+
+CONCURRENT = 6
+"""Files taken in at a time: storage and database wait for each other, the CPU is small."""
 
 METADATA_SOURCE = "source"
 METADATA_PATH = "original-path"
@@ -81,81 +84,97 @@ async def _worth_retrying(_task: object, _run: object, state: "State[object]") -
 
 @task(
     name="take in",
-    task_run_name="take in {name}",
+    task_run_name="take in {files} files",
     cache_policy=NO_CACHE,
     retries=3,
     retry_delay_seconds=[1, 5, 15],
     retry_jitter_factor=0.5,
     retry_condition_fn=_worth_retrying,
 )
-async def take_in(arrival: Arrival, name: str, storage: ObjectStorage, pool: Pool) -> Taken:  # noqa: ARG001
-    """Take one arrival in. Retried when storage or database are away, never for a bad file."""
+async def take_in(
+    arrivals: Sequence[Arrival],
+    files: int,  # noqa: ARG001 - shown in the task run's name
+    storage: ObjectStorage,
+    pool: Pool,
+) -> list[Taken]:
+    """Take a batch of arrivals in. Retried when storage or database are away, never for bad files.
+
+    A batch, not a file, is a task: each task run costs Prefect more than taking in a file does.
+    """
+    slots = asyncio.Semaphore(CONCURRENT)
+
+    async def one(arrival: Arrival) -> Taken:
+        async with slots:
+            return await _take_in_one(arrival, storage, pool)
+
+    return list(await asyncio.gather(*(one(arrival) for arrival in arrivals)))
+
+
+async def _take_in_one(arrival: Arrival, storage: ObjectStorage, pool: Pool) -> Taken:
     if arrival.attempts > MAX_ATTEMPTS:
-        failure = Failure(
-            stage=Stage.INGEST,
-            reason=f"Taking the file in was begun {MAX_ATTEMPTS} times and never finished.",
-            retry_helps=True,
-        )
-        async with pool.connection() as db:
-            await fail_arrival(db, arrival.id, failure)
-        return Taken(arrival.key, "failed", reason=failure.reason)
+        reason = f"Taking the file in was begun {MAX_ATTEMPTS} times and never finished."
+        return await _fail(pool, arrival, reason, retry_helps=True)
     with tempfile.TemporaryDirectory(prefix="aseagi-intake-") as folder:
         path = Path(folder) / "original"
         try:
-            original = await asyncio.to_thread(_secure, storage, arrival, path)
+            original = await asyncio.to_thread(_read_once, storage, arrival, path)
+            async with pool.connection() as db:
+                known = await find_by_hash(db, original.sha256) is not None
+            if not known:
+                await asyncio.to_thread(_copy, storage, arrival, original)
         except _Superseded:
             async with pool.connection() as db:
                 await supersede_arrival(db, arrival.id)
             return Taken(arrival.key, "superseded")
         except BadInput as error:
-            failure = Failure(stage=Stage.INGEST, reason=str(error), retry_helps=False)
-            async with pool.connection() as db:
-                await fail_arrival(db, arrival.id, failure)
-            return Taken(arrival.key, "failed", reason=failure.reason)
+            return await _fail(pool, arrival, str(error), retry_helps=False)
         except (ClientError, BotoCoreError) as error:
             raise RetryLater(f"object storage: {type(error).__name__}") from error
         inspection, failure = await asyncio.to_thread(_inspect, path)
     return await _record(pool, arrival, original, inspection, failure)
 
 
-def _secure(storage: ObjectStorage, arrival: Arrival, path: Path) -> _Original:
-    """Steps 1 and 2: the bytes on disk and their immutable copy in the bucket."""
+async def _fail(pool: Pool, arrival: Arrival, reason: str, *, retry_helps: bool) -> Taken:
+    failure = Failure(stage=Stage.INGEST, reason=reason, retry_helps=retry_helps)
+    async with pool.connection() as db:
+        await fail_arrival(db, arrival.id, failure)
+    return Taken(arrival.key, "failed", reason=reason)
+
+
+def _read_once(storage: ObjectStorage, arrival: Arrival, path: Path) -> _Original:
+    """Step 1: the bytes on disk, exactly those that arrived."""
     if arrival.size_bytes > MAX_BYTES:
         raise BadInput(f"The file is larger than {MAX_BYTES // 1024**3} GB.")
-    client = storage.client()
     digest = hashlib.sha256()
     try:
-        answer = client.get_object(
+        answer = storage.client().get_object(
             Bucket=storage.bucket, Key=arrival.key, IfMatch=f'"{arrival.etag}"'
         )
-        with path.open("wb") as file:
-            for chunk in answer["Body"].iter_chunks(CHUNK_BYTES):
-                digest.update(chunk)
-                file.write(chunk)
-        original = _Original(digest.hexdigest(), answer["Metadata"])
-        target = f"{PROCESSED}{original.sha256}/original"
-        if not _exists(storage, target):
-            client.copy_object(
-                Bucket=storage.bucket,
-                Key=target,
-                CopySource={"Bucket": storage.bucket, "Key": arrival.key},
-                CopySourceIfMatch=f'"{arrival.etag}"',
-            )
     except ClientError as error:
-        if error.response.get("ResponseMetadata", {}).get("HTTPStatusCode") in {404, 412}:
-            raise _Superseded from error
-        raise
-    return original
+        raise _superseded_or_same(error) from error
+    with path.open("wb") as file:
+        for chunk in answer["Body"].iter_chunks(CHUNK_BYTES):
+            digest.update(chunk)
+            file.write(chunk)
+    return _Original(digest.hexdigest(), answer["Metadata"])
 
 
-def _exists(storage: ObjectStorage, key: str) -> bool:
+def _copy(storage: ObjectStorage, arrival: Arrival, original: _Original) -> None:
+    """Step 2: the immutable copy; one that is there already is the same bytes."""
     try:
-        storage.client().head_object(Bucket=storage.bucket, Key=key)
+        storage.client().copy_object(
+            Bucket=storage.bucket,
+            Key=f"{PROCESSED}{original.sha256}/original",
+            CopySource={"Bucket": storage.bucket, "Key": arrival.key},
+            CopySourceIfMatch=f'"{arrival.etag}"',
+        )
     except ClientError as error:
-        if error.response.get("ResponseMetadata", {}).get("HTTPStatusCode") == 404:
-            return False
-        raise
-    return True
+        raise _superseded_or_same(error) from error
+
+
+def _superseded_or_same(error: ClientError) -> Exception:
+    gone = error.response.get("ResponseMetadata", {}).get("HTTPStatusCode") in {404, 412}
+    return _Superseded() if gone else error
 
 
 def _inspect(path: Path) -> tuple[Inspection, Failure | None]:

@@ -1,5 +1,6 @@
 """`/host` as hosts use and misuse it: the real application, Postgres and S3."""
 
+import base64
 import gzip
 import hashlib
 import json
@@ -365,12 +366,30 @@ async def test_a_heartbeat_renews_own_leases_and_leaves_out_lost_and_foreign_one
 
 
 async def test_a_storage_event_needs_its_token_and_a_key_of_the_inbox(door: Door) -> None:
-    event = {"event_type": "create", "key": f"/buckets/{BUCKET}/raw/not-there.pdf"}
+    entry = {
+        "attributes": {"file_size": 5},
+        "extended": {"Seaweed-X-Amz-ETag": base64.b64encode(b"0123abcd").decode()},
+    }
+    event = {
+        "event_type": "create",
+        "key": f"/buckets/{BUCKET}/raw/a b/é+1.pdf",
+        "message": {"new_entry": entry},
+    }
     refused = await door.http.post("/events/s3", json=event, headers=_bearer("wrong"))
     assert refused.status_code == 401
-    token = door.gateway.s3_events_token.get_secret_value()
-    for key in (event["key"], f"/buckets/{BUCKET}/processed/x", "/buckets/other/raw/x", "../raw/x"):
-        answer = await door.http.post(
-            "/events/s3", json=event | {"key": key}, headers=_bearer(token)
-        )
-        assert answer.json() == {"noticed": 0}
+    folder = {"message": {"new_entry": {"is_directory": True}}}
+    for change, noticed in (
+        ({"key": f"/buckets/{BUCKET}/processed/x"}, 0),
+        ({"key": "/buckets/other/raw/x"}, 0),
+        ({"key": "../raw/x"}, 0),
+        ({"event_type": "delete"}, 0),
+        (folder, 0),
+        ({}, 1),
+        ({}, 0),
+    ):
+        token = door.gateway.s3_events_token.get_secret_value()
+        answer = await door.http.post("/events/s3", json=event | change, headers=_bearer(token))
+        assert answer.json() == {"noticed": noticed}, change
+    async with door.pool.connection() as db:
+        cursor = await db.execute("select key, etag, size_bytes, state from aseagi.arrivals")
+        assert await cursor.fetchall() == [("raw/a b/é+1.pdf", "0123abcd", 5, "noticed")]
