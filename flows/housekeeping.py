@@ -12,7 +12,7 @@ from blocks.spending import Spending
 from sql.arrivals import count_waiting_arrivals
 from sql.drains import is_held
 from sql.jobs import count_ready_for_analysis
-from tasks.dispatch import dispatch
+from tasks.dispatch import close_lost_sessions, dispatch
 from tasks.drains import single_flight
 from tasks.fixed_costs import accrue_fixed_costs
 from tasks.starting import crash_abandoned_runs, start_unless_about_to
@@ -63,11 +63,12 @@ async def housekeeping() -> HousekeepingReport:
 async def _put_right(database: Database, storage: ObjectStorage) -> HousekeepingReport:
     reading, spending = await load(Reading), await load(Spending)
     found = await watch_bucket(storage, database)
+    lost = await close_lost_sessions(database)
     dispatched = await dispatch(database, reading, spending)
     return HousekeepingReport(
         arrivals_found=found,
         leases_expired=dispatched.leases_expired,
-        sessions_lost=dispatched.sessions_lost,
+        sessions_lost=lost,
         sessions_started=dispatched.sessions_started,
         drains_started=await _wake_drains(database),
         runs_crashed=await crash_abandoned_runs("droplet"),

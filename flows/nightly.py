@@ -17,7 +17,7 @@ from schema.lanes import Lane
 from sql.charges import month_to_date
 from sql.controls import read_controls
 from sql.jobs import count_queue, count_unfinished, failed_since
-from tasks.dispatch import dispatch
+from tasks.dispatch import close_lost_sessions, dispatch
 from tasks.drains import single_flight
 from tasks.exporting import failure_text
 from tasks.fixed_costs import accrue_fixed_costs
@@ -54,6 +54,7 @@ async def nightly(longest_hours: float = 6) -> NightlyReport:
         while turn is not None and await _work_waits(database):
             if time.monotonic() - started > longest_hours * 3600:
                 break
+            await close_lost_sessions(database)
             await dispatch(database, reading, spending, lanes=list(Lane))
             await asyncio.sleep(LOOK_SECONDS)
     return await _digest(database, began)

@@ -31,48 +31,60 @@ class Dispatched:
     """What one turn of the dispatcher did."""
 
     sessions_started: int
-    sessions_lost: int
     leases_expired: int
 
 
 async def dispatch(
-    database: Database, reading: Reading, spending: Spending, *, lanes: Sequence[Lane] = DAYTIME
+    database: Database,
+    reading: Reading,
+    spending: Spending,
+    *,
+    lanes: Sequence[Lane] = DAYTIME,
 ) -> Dispatched:
-    """Close sessions whose run ended without closing them, then start those that are wanted.
+    """Start the sessions that waiting pages call for. Asks Prefect nothing when there is none.
 
     Raises `RetryLater` when Prefect or Postgres is away, `Misconfigured` when the
     deployment that sessions run as does not exist.
     """
-    try:
-        async with get_client() as client:
-            lost = await _close_lost_sessions(database, client)
-            async with database.connect() as db:
-                expired = await release_leases(db)
-            async with database.connect() as db:
-                await want_sessions(
-                    db,
-                    lanes=lanes,
-                    max_hosts=reading.max_hosts,
-                    pages_per_session=reading.pages_per_session,
-                    budget_dollars=Decimal(str(spending.monthly_budget_dollars)),
-                )
-            started = await _start_wanted_sessions(database, client, reading)
-    except httpx.TransportError as error:
-        raise prefect_unreachable() from error
-    return Dispatched(started, lost, expired)
+    async with database.connect() as db:
+        expired = await release_leases(db)
+    async with database.connect() as db:
+        await want_sessions(
+            db,
+            lanes=lanes,
+            max_hosts=reading.max_hosts,
+            pages_per_session=reading.pages_per_session,
+            budget_dollars=Decimal(str(spending.monthly_budget_dollars)),
+        )
+    async with database.connect() as db:
+        wanted = [one for one in await open_sessions(db) if one.flow_run_id is None]
+    if wanted:
+        try:
+            async with get_client() as client:
+                await _start_sessions(database, client, reading, wanted)
+        except httpx.TransportError as error:
+            raise prefect_unreachable() from error
+    return Dispatched(sessions_started=len(wanted), leases_expired=expired)
 
 
-async def _close_lost_sessions(database: Database, client: PrefectClient) -> int:
-    """A session whose flow run is over (crashed, cancelled, deleted) is over too."""
+async def close_lost_sessions(database: Database) -> int:
+    """Close sessions whose flow run is over (crashed, cancelled, deleted); return how many.
+
+    Call `dispatch` afterwards: their pages wait again.
+    """
     async with database.connect() as db:
         sessions = await open_sessions(db)
     lost = 0
-    for session in sessions:
-        reason = await _end_of_run(client, session)
-        if reason is not None:
-            async with database.connect() as db:
-                await close_session(db, session.id, reason=reason)
-            lost += 1
+    try:
+        async with get_client() as client:
+            for session in sessions:
+                reason = await _end_of_run(client, session)
+                if reason is not None:
+                    async with database.connect() as db:
+                        await close_session(db, session.id, reason=reason)
+                    lost += 1
+    except httpx.TransportError as error:
+        raise prefect_unreachable() from error
     return lost
 
 
@@ -88,13 +100,9 @@ async def _end_of_run(client: PrefectClient, session: Session) -> str | None:
     return f"its flow run ended as {run.state.name}"
 
 
-async def _start_wanted_sessions(
-    database: Database, client: PrefectClient, reading: Reading
-) -> int:
-    async with database.connect() as db:
-        wanted = [one for one in await open_sessions(db) if one.flow_run_id is None]
-    if not wanted:
-        return 0
+async def _start_sessions(
+    database: Database, client: PrefectClient, reading: Reading, wanted: Sequence[Session]
+) -> None:
     try:
         deployment = await client.read_deployment_by_name(reading.deployment)
     except ObjectNotFound as error:
@@ -117,4 +125,3 @@ async def _start_wanted_sessions(
         )
         async with database.connect() as db:
             await bind_run(db, session.id, run.id)
-    return len(wanted)
