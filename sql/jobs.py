@@ -14,9 +14,11 @@ from psycopg.rows import class_row
 from psycopg.types.json import Jsonb
 
 from schema.analysis import Analysis
-from schema.failures import Failure
+from schema.failures import Failure, Stage
 from schema.lanes import Lane
 from sql.connection import Connection, only_row
+
+MAX_ANALYSIS_ATTEMPTS = 3
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,13 +34,32 @@ class AnalysisJob:
 async def claim_for_analysis(
     db: Connection, *, holder: UUID, limit: int, ttl: timedelta, lanes: Sequence[Lane]
 ) -> list[AnalysisJob]:
-    """Claim up to `limit` jobs whose pages are read; a claim that runs out is free again."""
+    """Claim up to `limit` jobs whose pages are read; a claim that runs out is free again.
+
+    The attempt is counted now, so a document that kills its analyst has used one; after
+    `MAX_ANALYSIS_ATTEMPTS` it fails, with the reason, and the others go on.
+    """
+    gave_up = Failure(
+        stage=Stage.ANALYSE,
+        reason=f"Its analysis was begun {MAX_ANALYSIS_ATTEMPTS} times and never finished.",
+        retry_helps=True,
+    )
+    await db.execute(
+        """
+        update aseagi.processing_jobs set status = 'failed', completed_at = now(), error = %s,
+            claimed_by = null, claimed_until = null
+        where stage = 'analyse' and status in ('queued', 'processing')
+            and analysis_attempts >= %s and claimed_until < now()
+        """,
+        (Jsonb(gave_up.model_dump(mode="json")), MAX_ANALYSIS_ATTEMPTS),
+    )
     async with db.cursor(row_factory=class_row(AnalysisJob)) as cursor:
         await cursor.execute(
             """
             with claimed as (
                 update aseagi.processing_jobs
-                set claimed_by = %(holder)s, claimed_until = now() + %(ttl)s,
+                set analysis_attempts = analysis_attempts + 1,
+                    claimed_by = %(holder)s, claimed_until = now() + %(ttl)s,
                     status = 'processing', started_at = coalesce(started_at, now())
                 where id in (
                     select id from aseagi.processing_jobs
@@ -139,7 +160,7 @@ async def retry_jobs(db: Connection, *, document_id: UUID | None = None) -> int:
         )
         update aseagi.processing_jobs job
         set status = 'queued', error = null, completed_at = null, claimed_by = null,
-            claimed_until = null,
+            claimed_until = null, analysis_attempts = 0,
             stage = case when document_id in (select document_id from pages)
                 then 'read' else 'analyse' end,
             ready_at = case when document_id in (select document_id from pages)

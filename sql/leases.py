@@ -235,9 +235,11 @@ async def settle_pages(
     )
     if await cursor.fetchone() is None:
         return 0, []
-    stored = 0
+    stored = read = 0
     for outcome in outcomes:
-        stored += await _settle_page(db, lease_id, outcome)
+        settled = await _settle_page(db, lease_id, outcome)
+        stored += settled
+        read += settled if isinstance(outcome.result, PageText) else 0
     await db.execute(
         """
         update aseagi.leases set state = 'done', closed_at = now()
@@ -250,7 +252,7 @@ async def settle_pages(
         update aseagi.ocr_sessions set pages_read = pages_read + %s
         where id = (select session_id from aseagi.leases where id = %s)
         """,
-        (stored, lease_id),
+        (read, lease_id),
     )
     documents = sorted({outcome.document_id for outcome in outcomes})
     return stored, await finish_documents(db, documents)

@@ -146,6 +146,7 @@ class NewAttempt:
     label: str
     dollars_per_hour: Decimal
     reserved_dollars: Decimal
+    budget_dollars: Decimal
     max_hosts: int
 
 
@@ -202,6 +203,8 @@ async def begin_attempt(
         refusal = "nothing to read"
     elif others >= new.max_hosts:
         refusal = f"{others} sessions run already, and no more are allowed"
+    elif await _committed_dollars(db) + new.reserved_dollars > new.budget_dollars:
+        refusal = f"the month's budget of ${new.budget_dollars} does not allow it"
     if refusal is not None:
         await close_session(db, session, reason=refusal)
         return NotBegun(session, refusal)

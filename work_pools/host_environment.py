@@ -51,6 +51,7 @@ class HostTerms:
     provider: str
     lifetime: timedelta
     dollars_per_hour: Decimal
+    budget_dollars: Decimal
     max_hosts: int
 
     @property
@@ -86,6 +87,7 @@ async def host_environment(
             label=f"aseagi-{flow_run_id.hex}-{run_count}-{secrets.token_hex(8)}",
             dollars_per_hour=terms.dollars_per_hour,
             reserved_dollars=terms.worst_case_dollars,
+            budget_dollars=terms.budget_dollars,
             max_hosts=terms.max_hosts,
         ),
         session_id=session_id,

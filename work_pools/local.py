@@ -156,6 +156,7 @@ class LocalWorker(BaseWorker[BaseJobConfiguration, LocalVariables, LocalWorkerRe
                     provider="local",
                     lifetime=timedelta(minutes=reading.session_minutes),
                     dollars_per_hour=Decimal(str(spending.own_machine_dollars_per_hour)),
+                    budget_dollars=Decimal(str(spending.monthly_budget_dollars)),
                     max_hosts=reading.max_hosts,
                 ),
             )

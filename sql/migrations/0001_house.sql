@@ -87,6 +87,7 @@ create table aseagi.processing_jobs (
     created_at timestamptz not null default now(),
     started_at timestamptz,
     ready_at timestamptz,
+    analysis_attempts integer not null default 0 check (analysis_attempts >= 0),
     claimed_by uuid,
     claimed_until timestamptz,
     completed_at timestamptz,

@@ -53,7 +53,7 @@ class Door:
                 run_count=0,
                 session_id=None,
                 gateway=self.gateway,
-                terms=HostTerms("local", timedelta(hours=1), Decimal(0), max_hosts=2),
+                terms=HostTerms("local", timedelta(hours=1), Decimal(0), Decimal(50), max_hosts=2),
             )
         assert isinstance(order, HostOrder)
         return order.environment["ASEAGI_HOST_TOKEN"]
@@ -184,7 +184,7 @@ async def test_the_token_of_a_replaced_attempt_is_refused(door: Door) -> None:
                 run_count=run_count,
                 session_id=None,
                 gateway=door.gateway,
-                terms=HostTerms("local", timedelta(hours=1), Decimal(0), max_hosts=2),
+                terms=HostTerms("local", timedelta(hours=1), Decimal(0), Decimal(50), max_hosts=2),
             )
             assert isinstance(order, HostOrder)
             orders.append(order)

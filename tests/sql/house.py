@@ -85,6 +85,7 @@ def new_attempt(
     provider: str = "local",
     dollars_per_hour: str = "0.36",
     reserved_dollars: str = "0.36",
+    budget_dollars: str = "1000000",
     max_hosts: int = 100,
 ) -> NewAttempt:
     """What a worker decided about the host it is about to start."""
@@ -97,6 +98,7 @@ def new_attempt(
         label=f"aseagi-{uuid4().hex}",
         dollars_per_hour=Decimal(dollars_per_hour),
         reserved_dollars=Decimal(reserved_dollars),
+        budget_dollars=Decimal(budget_dollars),
         max_hosts=max_hosts,
     )
 

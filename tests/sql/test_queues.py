@@ -285,6 +285,24 @@ async def test_a_claim_that_ran_out_is_free_and_the_late_analyst_is_refused(hous
     assert await house.one("select title from aseagi.documents") == "In time"
 
 
+async def test_a_document_that_kills_its_analyst_three_times_fails_with_a_reason(
+    house: House,
+) -> None:
+    document_id = await house.add(new_document("x"))
+    for _ in range(3):
+        assert len(await claim(house, holder=uuid4())) == 1
+        await house.change(
+            "update aseagi.processing_jobs set claimed_until = now() - interval '1s'"
+        )
+    assert await claim(house, holder=uuid4()) == []
+    assert await house.job(document_id) == ("failed", "analyse")
+    reason = await house.one("select error->>'reason' from aseagi.processing_jobs")
+    assert reason == "Its analysis was begun 3 times and never finished."
+    async with house.transaction():
+        assert await retry_jobs(house.db) == 1
+    assert len(await claim(house, holder=uuid4())) == 1
+
+
 async def test_a_failed_analysis_keeps_the_text_and_can_be_retried(house: House) -> None:
     document_id = await house.add(new_document("Some words."))
     holder = uuid4()

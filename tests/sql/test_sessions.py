@@ -14,6 +14,7 @@ from sql.documents import insert_document
 from sql.sessions import (
     FINAL_REPORTS,
     Attempt,
+    Begun,
     NotBegun,
     adopt_run,
     bind_run,
@@ -464,3 +465,32 @@ async def test_fifty_sessions_by_hand_on_an_empty_queue_do_no_harm(house: House)
         "select state, close_reason, count(*) from aseagi.ocr_sessions group by 1, 2"
     ) == [("closed", "nothing to read", 50)]
     assert await house.one("select count(*) from aseagi.gpu_hosts") == 0
+
+
+async def test_a_session_whose_worst_case_exceeds_the_budget_is_not_begun(house: House) -> None:
+    await house.add_scan()
+    refused = await house.try_begin(
+        new=new_attempt(uuid4(), reserved_dollars="2", budget_dollars="1.50")
+    )
+    assert isinstance(refused, NotBegun)
+    assert "budget" in refused.reason
+    assert await house.one("select count(*) from aseagi.gpu_hosts") == 0
+    begun = await house.try_begin(
+        new=new_attempt(uuid4(), reserved_dollars="1", budget_dollars="1.50")
+    )
+    assert isinstance(begun, Begun)
+    # What the first host may still cost counts against the second.
+    second = await house.try_begin(
+        new=new_attempt(uuid4(), reserved_dollars="1", budget_dollars="1.50")
+    )
+    assert isinstance(second, NotBegun)
+
+
+async def test_no_more_sessions_run_than_are_allowed_however_they_were_started(
+    house: House,
+) -> None:
+    await house.add_scan(2)
+    await house.begin()
+    refused = await house.try_begin(new=new_attempt(uuid4(), max_hosts=1))
+    assert isinstance(refused, NotBegun)
+    assert "no more are allowed" in refused.reason
