@@ -190,7 +190,7 @@ def test_a_missing_block_is_one_clear_line(stack: Stack, environment: dict[str, 
     [
         ("", "ASEAGI_DATABASE_OWNER_URL is not set"),
         ("postgresql://nobody@127.0.0.1:9/aseagi", "does not answer"),
-        ("mysql://x", "must be a URL"),
+        ("mysql://x", "cannot be understood"),
     ],
 )
 def test_deploy_says_what_is_wrong_with_the_database(
