@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Annotated, Any, NoReturn, TypeVar
 
 import anyio
+import httpx
 import psycopg
 import typer
 from botocore.exceptions import BotoCoreError, ClientError
@@ -55,6 +56,10 @@ def run(work: Coroutine[Any, Any, Result]) -> Result:
 
     try:
         return anyio.run(main)
+    except httpx.TransportError as error:
+        from blocks.loading import prefect_unreachable
+
+        raise prefect_unreachable() from error
     except psycopg.OperationalError as error:
         raise RetryLater("Postgres went away. Is it running?") from error
     except (BotoCoreError, ClientError) as error:
