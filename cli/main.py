@@ -29,7 +29,7 @@ app = typer.Typer(
     add_completion=False,
     rich_markup_mode="markdown",
     pretty_exceptions_enable=False,
-    help="""Reads, analyses and exports legal documents, in sessions that run only while there is work.
+    help="""Reads, analyses and exports legal documents; sessions run only while there is work.
 
 **Examples**
 
