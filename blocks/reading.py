@@ -33,5 +33,5 @@ class Reading(Block):
         default=20, ge=0, description="How long a session waits for more pages before it closes."
     )
     session_minutes: int = Field(
-        default=240, ge=1, le=1440, description="Longest life of one session's host."
+        default=240, ge=10, le=1440, description="Longest life of one session's host."
     )

@@ -62,9 +62,10 @@ async def housekeeping() -> HousekeepingReport:
 
 async def _put_right(database: Database, storage: ObjectStorage) -> HousekeepingReport:
     reading, spending = await load(Reading), await load(Spending)
-    found = await watch_bucket(storage, database)
+    # Sessions first: they cost money, and the bucket may be away.
     lost = await close_lost_sessions(database)
     dispatched = await dispatch(database, reading, spending)
+    found = await watch_bucket(storage, database)
     return HousekeepingReport(
         arrivals_found=found,
         leases_expired=dispatched.leases_expired,

@@ -47,15 +47,20 @@ class Arrival:
 async def notice(
     db: Connection, objects: Sequence[SeenObject], *, source: str, lane: Lane = Lane.BULK
 ) -> int:
-    """Record objects not seen before; return how many were new. Commits nothing."""
+    """Record objects not seen before; return how many were new. Commits nothing.
+
+    One that was superseded and is back with the same bytes is new again.
+    """
     if not objects:
         return 0
     cursor = await db.execute(
         """
-        insert into aseagi.arrivals (key, etag, size_bytes, source, lane)
+        insert into aseagi.arrivals as known (key, etag, size_bytes, source, lane)
         select key, etag, size_bytes, %s, %s
         from unnest(%s::text[], %s::text[], %s::bigint[]) as seen (key, etag, size_bytes)
-        on conflict (key, etag, size_bytes) do nothing
+        on conflict (key, etag, size_bytes) do update
+            set state = 'noticed', settled_at = null, attempts = 0
+            where known.state = 'superseded'
         """,
         (
             source,

@@ -97,6 +97,6 @@ async def connect(dsn: str) -> AsyncGenerator[Connection]:
             dsn, prepare_threshold=None, connect_timeout=CONNECT_SECONDS
         )
     except psycopg.Error as error:
-        raise explain(error, dsn) from error
+        raise explain(error, dsn) from None  # its text may hold the password
     async with connection:
         yield connection

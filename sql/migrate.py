@@ -44,7 +44,7 @@ def migrate(owner_dsn: str) -> int:
         ):
             db.execute("create schema if not exists aseagi_migrations")
     except psycopg.Error as error:
-        raise explain(error, owner_dsn) from error
+        raise explain(error, owner_dsn) from None  # its text may hold the password
     backend = get_backend(url)
     try:
         with backend.lock(timeout=LOCK_SECONDS):

@@ -90,6 +90,9 @@ def _settings(directory: Path, postgres: Postgres, ui_url: str) -> dict[str, str
         "PREFECT_HOME": str(directory),
         "PREFECT__SERVER_FINAL": "1",
         "PREFECT_SERVER_DATABASE_CONNECTION_URL": postgres.sqlalchemy_url(DATABASE),
+        # Prefect's 5 and 10 seconds are too few for its own migrations on a busy machine.
+        "PREFECT_SERVER_DATABASE_CONNECTION_TIMEOUT": "30",
+        "PREFECT_SERVER_DATABASE_TIMEOUT": "60",
         "PREFECT_SERVER_EVENTS_RETENTION_PERIOD": "P7D",
         "PREFECT_SERVER_ANALYTICS_ENABLED": "false",
         "PREFECT_SERVER_UI_ENABLED": "true",

@@ -58,8 +58,10 @@ async def analyse_documents(
 async def _analyse_one(job: AnalysisJob, holder: UUID, pool: Pool) -> Analysed:
     try:
         analysis = await asyncio.to_thread(analyse_offline, job.pages, file_name=job.file_name)
-    except AseagiError as error:
-        failure = Failure(stage=Stage.ANALYSE, reason=str(error)[:500], retry_helps=False)
+    except Exception as error:  # noqa: BLE001 - one bad document never stops a batch
+        known = isinstance(error, AseagiError)
+        reason = str(error) if known else f"The analyst failed ({type(error).__name__})."
+        failure = Failure(stage=Stage.ANALYSE, reason=reason[:500], retry_helps=not known)
         async with pool.connection() as db:
             await fail_job(db, job.id, failure, holder=holder)
         return Analysed(job.document_id, job.file_name, "failed", reason=failure.reason)

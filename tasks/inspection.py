@@ -135,5 +135,11 @@ def _check_image(path: Path) -> None:
                         f"The picture has {width}×{height} pixels, more than can be read."
                     )
                 image.load()
-    except (Image.DecompressionBombError, UnidentifiedImageError, OSError, SyntaxError) as error:
+    except (
+        Image.DecompressionBombError,
+        UnidentifiedImageError,
+        OSError,
+        SyntaxError,
+        ValueError,
+    ) as error:
         raise BadInput("The picture is damaged and cannot be opened.") from error

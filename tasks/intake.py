@@ -22,9 +22,11 @@ from typing import TYPE_CHECKING
 from urllib.parse import unquote
 from uuid import UUID
 
+import psycopg
 from botocore.exceptions import BotoCoreError, ClientError
 from prefect import task
 from prefect.cache_policies import NO_CACHE
+from psycopg_pool import PoolTimeout
 
 from blocks.object_storage import PROCESSED, RAW, ObjectStorage
 from schema.failures import BadInput, Failure, RetryLater, Stage
@@ -107,7 +109,20 @@ async def take_in(
         async with slots:
             return await _take_in_one(arrival, storage, pool)
 
-    return list(await asyncio.gather(*(one(arrival) for arrival in arrivals)))
+    # All are finished before any trouble is raised: one bad file never stops a batch.
+    outcomes = await asyncio.gather(*map(one, arrivals), return_exceptions=True)
+    taken: list[Taken] = []
+    for arrival, outcome in zip(arrivals, outcomes, strict=True):
+        if isinstance(outcome, Taken):
+            taken.append(outcome)
+        elif isinstance(outcome, (RetryLater, psycopg.OperationalError, PoolTimeout)):
+            raise RetryLater("a server is away") from outcome
+        elif isinstance(outcome, Exception):
+            reason = f"Taking the file in failed unexpectedly ({type(outcome).__name__})."
+            taken.append(await _fail(pool, arrival, reason, retry_helps=True))
+        else:
+            raise outcome
+    return taken
 
 
 async def _take_in_one(arrival: Arrival, storage: ObjectStorage, pool: Pool) -> Taken:
@@ -173,8 +188,10 @@ def _copy(storage: ObjectStorage, arrival: Arrival, original: _Original) -> None
 
 
 def _superseded_or_same(error: ClientError) -> Exception:
-    gone = error.response.get("ResponseMetadata", {}).get("HTTPStatusCode") in {404, 412}
-    return _Superseded() if gone else error
+    # Not any 404: a bucket that is not there is a setting to mend, not a file that went.
+    gone = error.response.get("Error", {}).get("Code") in {"NoSuchKey", "404"}
+    changed = error.response.get("ResponseMetadata", {}).get("HTTPStatusCode") == 412
+    return _Superseded() if gone or changed else error
 
 
 def _inspect(path: Path) -> tuple[Inspection, Failure | None]:
@@ -192,7 +209,7 @@ async def _record(
     inspection: Inspection,
     failure: Failure | None,
 ) -> Taken:
-    metadata = {key: unquote(value) for key, value in original.metadata.items()}
+    metadata = {key: unquote(value).replace("\x00", "") for key, value in original.metadata.items()}
     async with pool.connection() as db:
         document_id, new = await insert_document(
             db,

@@ -1,9 +1,10 @@
 """The embedded servers, started once for all tests of the stack."""
 
 import json
+import tempfile
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
@@ -12,6 +13,15 @@ from typing import Any
 import pytest
 
 from stack.servers import Servers, start_servers
+
+
+def pytest_collection_modifyitems(items: Sequence[pytest.Item]) -> None:
+    """Run beside no other test that starts servers: two cores are soon busy."""
+    here = Path(__file__).parent
+    for item in items:
+        if here in item.path.parents:
+            item.add_marker(pytest.mark.xdist_group("stack"))
+
 
 WEBHOOK_TOKEN = "token-of-the-webhook"
 
@@ -52,9 +62,11 @@ def receiver() -> Iterator[Receiver]:
 
 
 @pytest.fixture(scope="session")
-def servers(tmp_path_factory: pytest.TempPathFactory, receiver: Receiver) -> Iterator[Servers]:
+def servers(receiver: Receiver) -> Iterator[Servers]:
     # As deep as a path may get: a Unix socket must still fit.
-    state_dir = tmp_path_factory.mktemp("stack") / Path(*["a-directory-deep-down"] * 4)
+    # Not pytest's folder: every new pytest closes that one to Postgres' system user.
+    folder = Path(tempfile.mkdtemp(prefix="aseagi-servers-"))
+    state_dir = folder / Path(*["a-directory-deep-down"] * 4)
     running = start_servers(
         state_dir, lambda _: None, webhook_url=receiver.url, webhook_token=WEBHOOK_TOKEN
     )
