@@ -56,7 +56,7 @@ async def notice(
     cursor = await db.execute(
         """
         insert into aseagi.arrivals as known (key, etag, size_bytes, source, lane)
-        select key, etag, size_bytes, %s, %s
+        select distinct key, etag, size_bytes, %s, %s::aseagi.lane
         from unnest(%s::text[], %s::text[], %s::bigint[]) as seen (key, etag, size_bytes)
         on conflict (key, etag, size_bytes) do update
             set state = 'noticed', settled_at = null, attempts = 0

@@ -122,6 +122,17 @@ async def begin_arrivals(db: Connection, limit: int = 10) -> list[arrivals.Arriv
         return await arrivals.begin_arrivals(db, limit=limit)
 
 
+async def test_an_object_put_back_after_it_was_superseded_arrives_again(house: House) -> None:
+    seen = [arrivals.SeenObject("raw/a.pdf", "etag", 3)]
+    async with house.transaction():
+        assert await arrivals.notice(house.db, seen, source="a test") == 1
+        [arrival] = await begin_arrivals(house.db)
+        await arrivals.supersede_arrival(house.db, arrival.id)
+        assert await begin_arrivals(house.db) == []
+        assert await arrivals.notice(house.db, seen, source="a test") == 1
+        assert [one.id for one in await begin_arrivals(house.db)] == [arrival.id]
+
+
 async def test_an_object_noticed_twice_arrived_once(house: House) -> None:
     assert await notice(house, OBJECTS * 2) == 2
     assert await notice(house, OBJECTS) == 0
