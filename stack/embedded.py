@@ -23,7 +23,7 @@ import httpx
 from schema.failures import Misconfigured
 from stack.addresses import Addresses, read_addresses, write_addresses
 from stack.postgres import Postgres
-from stack.processes import Child, plain_environment, wait_all_ready
+from stack.processes import Child, plain_environment, sweep, wait_all_ready
 from stack.servers import Servers, reserve_ports, start_servers
 
 BUCKET = "aseagi"
@@ -35,6 +35,7 @@ READY_SECONDS = 90.0
 DEPLOY_SECONDS = 180.0
 WATCH_SECONDS = 2.0
 WORKER_STOP_SECONDS = 2.0
+RUNS_AT_A_TIME = 6
 SECRET_FILE_MODE = 0o600
 
 
@@ -72,6 +73,8 @@ class Stack:
         for child in self.programs:
             child.ask_to_stop()
         self._on_stop.close()
+        # Sessions live in process groups of their own; a worker gone early left them behind.
+        sweep(self.servers.state_dir)
 
 
 def start_stack(
@@ -205,6 +208,8 @@ def _worker(state_dir: Path, environment: Mapping[str, str], *, pool: str, kind:
         [
             *(sys.executable, "-m", "prefect", "worker", "start"),
             *("--pool", pool, "--type", kind, "--name", f"{pool} worker"),
+            # After a night off an hour of minute-runs is due at once.
+            *("--limit", str(RUNS_AT_A_TIME)),
         ],
         state_dir=state_dir,
         env={**environment, **polling},
