@@ -8,7 +8,7 @@ UV_VERSION := 0.13.9
 PYTEST_WORKERS ?= 2
 
 .DEFAULT_GOAL := help
-.PHONY: help demo up test check lint types imports pytest bench bench-throughput bench-close samples lock clean system-packages
+.PHONY: help demo up test check lint types imports pytest bench bench-throughput bench-close samples lock clean
 
 help: ## Show this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 20
@@ -27,7 +27,7 @@ demo: $(READY) ## Take in, read, analyse and export samples/ on an embedded stac
 up: $(READY) ## Start the embedded stack and stay
 	@$(BIN)/aseagi up
 
-test: $(READY) system-packages check pytest ## Everything CI runs: linters, types, import contracts, tests
+test: $(READY) check pytest ## Everything CI runs: linters, types, import contracts, tests
 
 check: lint types imports ## Linters, strict types and import contracts
 
@@ -43,9 +43,6 @@ imports: $(READY)
 
 pytest: $(READY)
 	@$(BIN)/python -m pytest -n $(PYTEST_WORKERS) --dist loadgroup
-
-system-packages:
-	@sh requirements/debian.sh
 
 bench: $(READY) ## Word recall and precision of the embedded engine on samples/
 	@$(BIN)/python -m bench.recall
