@@ -4,11 +4,13 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
+# The command-line client of Vast.ai, which tests drive: its pins and licences stay its own.
+VASTAI := $(VENV)/vastai/bin/vastai
 UV_VERSION := 0.13.9
 PYTEST_WORKERS ?= 2
 
 .DEFAULT_GOAL := help
-.PHONY: help demo up test check lint types imports pytest bench bench-throughput bench-close samples lock clean
+.PHONY: help vastai demo up test check lint types imports pytest bench bench-throughput bench-close samples lock clean
 
 help: ## Show this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 20
@@ -20,6 +22,13 @@ $(READY): requirements/embedded.lock pyproject.toml
 	@$(BIN)/uv pip install --python $(BIN)/python --require-hashes --requirements requirements/embedded.lock
 	@$(BIN)/uv pip install --python $(BIN)/python --quiet --no-deps --editable .
 	@touch $(READY)
+
+$(VASTAI): requirements/vastai.txt $(READY)
+	@$(BIN)/uv venv --quiet --clear --python $(BIN)/python $(VENV)/vastai
+	@$(BIN)/uv pip install --quiet --python $(VENV)/vastai/bin/python --requirements requirements/vastai.txt
+	@touch $(VASTAI)
+
+vastai: $(VASTAI) ## Install the Vast.ai command line, for tests alone, into an environment of its own
 
 demo: $(READY) ## Take in, read, analyse and export samples/ on an embedded stack
 	@$(BIN)/aseagi demo
@@ -41,7 +50,7 @@ types: $(READY)
 imports: $(READY)
 	@$(BIN)/lint-imports
 
-pytest: $(READY)
+pytest: $(READY) $(VASTAI)
 	@$(BIN)/python -m pytest -n $(PYTEST_WORKERS) --dist loadgroup
 
 bench: $(READY) ## Word recall and precision of the embedded engine on samples/

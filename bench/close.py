@@ -102,7 +102,11 @@ def main() -> None:
     parser.add_argument("--pages", type=int, default=100)
     options = parser.parse_args()
     with tempfile.TemporaryDirectory(prefix="aseagi-bench-") as folder:
-        settings = {"ASEAGI_READING_ENGINE": "paced", "ASEAGI_READING_IDLE_SECONDS": "0"}
+        settings = {
+            "ASEAGI_READING_ENGINE": "paced",
+            "ASEAGI_READING_IDLE_SECONDS": "0",
+            "ASEAGI_READING_DEPLOYMENT": "ocr/local",
+        }
         stack = start_stack(
             Path(folder) / ".aseagi", console.print, dashboard=False, settings=settings
         )

@@ -166,7 +166,10 @@ def main() -> None:
     documents = [letter(number) for number in range(options.documents)]
     with tempfile.TemporaryDirectory(prefix="aseagi-bench-") as folder:
         state_dir = Path(folder) / ".aseagi"
-        settings = {"ASEAGI_READING_ENGINE": options.engine}
+        settings = {
+            "ASEAGI_READING_ENGINE": options.engine,
+            "ASEAGI_READING_DEPLOYMENT": "ocr/local",
+        }
         stack = start_stack(state_dir, console.print, dashboard=False, settings=settings)
         os.environ.update(stack.environment)
         memory = PeakMemory(state_dir)

@@ -12,9 +12,6 @@ class Gateway(Block):
     _description = "Public address of the gateway and the secret of storage notifications."
 
     url: str = Field(description="Address as a host sees it, e.g. https://aseagi.example.org")
-    prefect_api_url: str = Field(
-        description="Prefect API as a host reaches it, e.g. https://aseagi.example.org/api"
-    )
     s3_events_token: SecretStr = Field(
         title="Storage notification token",
         description="Bearer token that the object store sends with its notifications.",

@@ -4,7 +4,8 @@ from typing import TypeVar
 
 import httpx
 from prefect.blocks.core import Block
-from prefect.exceptions import PrefectHTTPStatusError
+from prefect.client.orchestration import get_client
+from prefect.exceptions import ObjectNotFound, PrefectHTTPStatusError
 from prefect.settings import get_current_settings
 
 from schema.failures import Misconfigured, RetryLater
@@ -23,6 +24,23 @@ def prefect_unreachable() -> RetryLater:
     )
 
 
+def prefect_refused(error: PrefectHTTPStatusError) -> Misconfigured | RetryLater:
+    """The error for a Prefect API that answers with an error: the login, or trouble of its own."""
+    status = error.response.status_code
+    if status in {401, 403}:
+        return Misconfigured("Prefect refused the login. Check PREFECT_API_AUTH_STRING.")
+    address = get_current_settings().api.url
+    if status in {404, 405}:
+        return Misconfigured(
+            f"What answers at {address} is no Prefect API of this version (HTTP {status}). "
+            "Check PREFECT_API_URL."
+        )
+    return RetryLater(
+        f"The Prefect API at {address} answered HTTP {status}. Its log says why; try again, or "
+        "check PREFECT_API_URL."
+    )
+
+
 async def load(kind: type[AnyBlock]) -> AnyBlock:
     """Load the block `NAME` of that kind.
 
@@ -37,10 +55,21 @@ async def load(kind: type[AnyBlock]) -> AnyBlock:
             "Run `aseagi deploy`, or mend it in the Prefect UI under Blocks."
         ) from error
     except PrefectHTTPStatusError as error:
-        if error.response.status_code in {401, 403}:
-            raise Misconfigured(
-                "Prefect refused the login. Check PREFECT_API_AUTH_STRING."
-            ) from error
-        raise prefect_unreachable() from error
+        raise prefect_refused(error) from error
     except httpx.TransportError as error:
         raise prefect_unreachable() from error
+
+
+async def load_if_there(kind: type[AnyBlock]) -> AnyBlock | None:
+    """Load the block `NAME` of that kind; None where nobody has made one.
+
+    For what is not for everybody, as a marketplace account. Raises as `load` otherwise.
+    """
+    try:
+        async with get_client() as client:
+            await client.read_block_document_by_name(NAME, kind.get_block_type_slug())
+    except ObjectNotFound:
+        return None
+    except httpx.TransportError as error:
+        raise prefect_unreachable() from error
+    return await load(kind)

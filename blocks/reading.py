@@ -3,6 +3,8 @@
 from prefect.blocks.core import Block
 from pydantic import Field
 
+LOCAL = "ocr/local"
+
 
 class Reading(Block):
     """Settings of OCR sessions."""
@@ -12,8 +14,9 @@ class Reading(Block):
     _description = "OCR engine, and how sessions and leases are sized."
 
     deployment: str = Field(
-        default="ocr/local",
-        description="Deployment that sessions run as: ocr/local on machines of your own.",
+        default=LOCAL,
+        description="Deployment that sessions run as: ocr/local on machines of your own, "
+        "ocr/vast-gpu on rented ones.",
     )
     engine: str = Field(
         default="rapidocr", description="OCR engine: rapidocr (CPU) or doctr (GPU)."
@@ -35,3 +38,8 @@ class Reading(Block):
     session_minutes: int = Field(
         default=240, ge=10, le=1440, description="Longest life of one session's host."
     )
+
+    @property
+    def rents(self) -> bool:
+        """Whether sessions run on rented hosts."""
+        return self.deployment != LOCAL

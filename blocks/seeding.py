@@ -17,9 +17,17 @@ from blocks.loading import NAME
 from blocks.object_storage import ObjectStorage, make_credentials
 from blocks.reading import Reading
 from blocks.spending import Spending
+from blocks.vast_account import VAST_URL, VastAccount
 from schema.failures import Misconfigured
 
-ALL_BLOCKS: tuple[type[Block], ...] = (Database, ObjectStorage, Gateway, Reading, Spending)
+ALL_BLOCKS: tuple[type[Block], ...] = (
+    Database,
+    ObjectStorage,
+    Gateway,
+    Reading,
+    Spending,
+    VastAccount,
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,9 +63,23 @@ def blocks_from_environment(environment: Mapping[str, str]) -> list[Block]:
     }
     spending = {
         field: environment[variable]
-        for field in ("monthly_budget_dollars", "own_machine_dollars_per_hour")
+        for field in (
+            "monthly_budget_dollars",
+            "own_machine_dollars_per_hour",
+            "max_dollars_per_hour",
+            "max_dollars_per_gb",
+            "max_dollars_per_host",
+        )
         if (variable := f"ASEAGI_{field.upper()}") in environment
     }
+    # Renting is not for everybody: without a key there is no account.
+    account = environment.get("ASEAGI_VAST_API_KEY", "").strip()
+    rented = [
+        VastAccount(
+            url=environment.get("ASEAGI_VAST_URL", VAST_URL).rstrip("/"),
+            api_key=SecretStr(account),
+        )
+    ]
     return [
         Database(
             dsn=SecretStr(_required(environment, "ASEAGI_DATABASE_URL")),
@@ -66,12 +88,11 @@ def blocks_from_environment(environment: Mapping[str, str]) -> list[Block]:
         ObjectStorage(credentials=credentials, bucket=_required(environment, "ASEAGI_S3_BUCKET")),
         Gateway(
             url=gateway_url,
-            prefect_api_url=environment.get("ASEAGI_HOST_PREFECT_API_URL")
-            or _required(environment, "PREFECT_API_URL"),
             s3_events_token=SecretStr(_required(environment, "ASEAGI_S3_EVENTS_TOKEN")),
         ),
         Reading.model_validate(reading),
         Spending.model_validate(spending),
+        *(rented if account else []),
     ]
 
 

@@ -21,6 +21,18 @@ class Spending(Block):
     own_machine_dollars_per_hour: float = Field(
         default=0.0, ge=0, description="Electricity of a machine of one's own, if it shall count."
     )
+    max_dollars_per_hour: float = Field(
+        default=0.60, gt=0, description="Rented hosts: no offer above this, GPU and disk together."
+    )
+    max_dollars_per_gb: float = Field(
+        default=0.03, gt=0, description="Rented hosts: no offer whose traffic costs more than this."
+    )
+    max_dollars_per_host: float = Field(
+        default=2.0,
+        gt=0,
+        description="What one rented host may cost. It is reserved against the budget before it "
+        "is ordered, and the host is destroyed once it has cost so much.",
+    )
     always_on_gpu_dollars_per_month: float = Field(
         default=800.0, ge=0, description="The 24/7 GPU server that the cost page compares with."
     )

@@ -3,13 +3,14 @@
 import json
 import sys
 from collections.abc import Sequence
+from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import typer
 
-from cli.console import STATE_DIR, StateDirOption, console, fail, run
+from cli.console import STATE_DIR, StateDirOption, console, fail, run, say_if_heard
 from schema.lanes import Lane
 
 if TYPE_CHECKING:
@@ -55,23 +56,27 @@ def demo(state: StateDirOption = STATE_DIR) -> None:
     Starts the embedded stack, or uses the one that `aseagi up` has started. A second
     demo finds everything there and nothing new to do.
     """
+    from cli.connection import use_stack
+    from cli.stopping import running_stack
     from cli.up import print_addresses
     from stack.addresses import read_addresses
-    from stack.embedded import is_running, start_stack
+    from stack.embedded import is_running
 
-    stack = None if is_running(state) else start_stack(state, console.print)
-    try:
+    with ExitStack() as ends:
+        stack = None
+        if not is_running(state):
+            ends.callback(
+                say_if_heard, "The stack is stopped; `aseagi up` starts it again, same addresses."
+            )
+            stack = ends.enter_context(running_stack(state, console.print))
         addresses = stack.addresses if stack else read_addresses(state)
+        use_stack(state)
         ended = run(_demo(state))
         if addresses is not None:
             print_addresses(addresses)
         if stack is not None and sys.stdin.isatty() and sys.stdout.isatty():
             console.print("The stack still runs, so you can look around. Press Enter to stop it.")
             sys.stdin.readline()
-    finally:
-        if stack is not None:
-            stack.stop()
-            console.print("The stack is stopped; `aseagi up` starts it again, same addresses.")
     surprises = [f"{one.sample.path}: {what}" for one in ended for what in one.surprises]
     if surprises:
         fail("not everything ended as expected: " + "; ".join(surprises))
@@ -79,13 +84,12 @@ def demo(state: StateDirOption = STATE_DIR) -> None:
 
 
 async def _demo(state: Path) -> list[Ended]:
-    from cli.add import Candidate, add_files
-    from cli.connection import use_stack
+    from cli.add import add_files
     from cli.export import export_to
     from cli.process import wait_until_done
     from cli.tables import document_table
+    from cli.uploading import Candidate
 
-    use_stack(state)
     samples = read_manifest()
     files = [
         Candidate(path, sample.key, path.stat().st_size)

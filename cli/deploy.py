@@ -25,7 +25,7 @@ ZOMBIE_SECONDS = 90
 DEPLOYED = "aseagi_deployed"
 """Prefect variable with the fingerprint of what was deployed last."""
 
-POOLS = {"droplet": "process", "local": "local"}
+POOLS = {"droplet": "process", "local": "local", "vast-gpu": "vastai"}
 
 
 def register(app: typer.Typer) -> None:
@@ -70,6 +70,7 @@ async def _register(*, overwrite_blocks: bool) -> None:
 
     from blocks.loading import prefect_unreachable
     from blocks.seeding import seed_blocks
+    from tasks.starting import forget_missed_runs
 
     try:
         async with get_client() as client:
@@ -77,6 +78,7 @@ async def _register(*, overwrite_blocks: bool) -> None:
                 console.print(f"block {seeded.slug}: {seeded.outcome}")
             await _make_pools(client)
             await _deploy_all(client)
+            console.print(f"runs missed while nothing ran: {await forget_missed_runs()} deleted")
             console.print(f"automation for dead runs: {await _crash_zombies(client)}")
     except httpx.TransportError as error:
         raise prefect_unreachable() from error
@@ -87,11 +89,12 @@ async def _make_pools(client: "PrefectClient") -> None:
     from prefect.exceptions import ObjectNotFound
     from prefect.workers.process import ProcessWorker
 
-    from work_pools import LocalWorker
+    from work_pools import LocalWorker, VastWorker
 
     templates = {
         "process": ProcessWorker.get_default_base_job_template(),
         "local": LocalWorker.get_default_base_job_template(),
+        "vastai": VastWorker.get_default_base_job_template(),
     }
     for name, kind in POOLS.items():
         try:

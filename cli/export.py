@@ -2,7 +2,6 @@
 
 import time
 from dataclasses import dataclass
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import Annotated
 
@@ -59,10 +58,10 @@ async def export_to(folder: Path, matter: str | None, *, seconds: float = 300) -
 
     from blocks.loading import load
     from blocks.object_storage import EXPORT_LINK_SECONDS, ObjectStorage
-    from tasks.exporting import CONTENT_TYPES, export_key
+    from tasks.exporting import CONTENT_TYPES, export_key, new_export_name
 
     storage = await load(ObjectStorage)
-    name = f"{datetime.now(UTC):%Y-%m-%d-%H%M%S}"
+    name = new_export_name()
     with console.status("exporting"):
         async with get_client() as client:
             deployment = await client.read_deployment_by_name("export/export")

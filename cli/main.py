@@ -13,6 +13,7 @@ from cli import (
     demo,
     deploy,
     export,
+    marketplace,
     process,
     search,
     show,
@@ -44,7 +45,7 @@ production when `PREFECT_API_URL` is set.
 """,
 )
 
-for module in (up, add, process, status, search, show, export, spending, deploy, demo):
+for module in (up, add, process, status, search, show, export, spending, deploy, demo, marketplace):
     module.register(app)
 
 

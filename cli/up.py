@@ -1,15 +1,12 @@
 """`aseagi up`: start the embedded stack and stay."""
 
-import signal
-import threading
 from pathlib import Path
-from types import FrameType
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 from rich.table import Table
 
-from cli.console import STATE_DIR, StateDirOption, console
+from cli.console import STATE_DIR, StateDirOption, console, say_if_heard
 
 if TYPE_CHECKING:
     from stack.addresses import Addresses
@@ -31,30 +28,15 @@ def up(
 
     **Example:** `aseagi up` in one terminal, `aseagi add documents/` in another
     """
-    from stack.embedded import start_stack
+    from cli.stopping import running_stack
 
-    stopping = threading.Event()
-
-    def stop(_number: int, _frame: FrameType | None) -> None:
-        if stopping.is_set():
-            return
-        stopping.set()
-        raise KeyboardInterrupt
-
-    signal.signal(signal.SIGTERM, stop)
-    signal.signal(signal.SIGINT, stop)
-    stack = None
     try:
-        stack = start_stack(Path(state), console.print, dashboard=dashboard)
-        print_addresses(stack.addresses)
-        console.print("Ctrl-C stops everything.")
-        stack.watch(console.print)
+        with running_stack(Path(state), console.print, dashboard=dashboard) as stack:
+            print_addresses(stack.addresses)
+            console.print("Ctrl-C stops everything.")
+            stack.watch(console.print)
     except KeyboardInterrupt:
-        console.print("stopping")
-    finally:
-        if stack is not None:
-            stack.stop()
-            console.print("stopped; nothing is left running")
+        say_if_heard("stopped; nothing is left running")
 
 
 def print_addresses(addresses: "Addresses") -> None:

@@ -9,9 +9,10 @@ from pydantic import BaseModel, Field
 from blocks.database import Database
 from blocks.loading import load
 from schema.lanes import Lane
-from sql.jobs import AnalysisJob, claim_for_analysis
+from sql.jobs import AnalysisJob, claim_for_analysis, count_ready_for_analysis
 from tasks.analysis import CLAIM_FOR, Analysed, analyse_documents
 from tasks.drains import LINGER_SECONDS, single_flight
+from tasks.progress import DrainProgress
 
 BATCH = 24
 ARTIFACT_ROWS = 200
@@ -41,27 +42,33 @@ async def analyse(linger_seconds: float = LINGER_SECONDS) -> AnalyseReport:
         if drain is None:
             return AnalyseReport(another_drain=True)
         holder = drain.holder
-        async with database.pool(max_size=2) as pool:
+        try:
+            async with database.pool(max_size=2) as pool:
+                progress = DrainProgress("documents")
 
-            async def fetch() -> list[AnalysisJob]:
-                async with pool.connection() as db:
-                    return await claim_for_analysis(
-                        db, holder=holder, limit=BATCH, ttl=CLAIM_FOR, lanes=list(Lane)
-                    )
+                async def fetch() -> list[AnalysisJob]:
+                    async with pool.connection() as db:
+                        return await claim_for_analysis(
+                            db, holder=holder, limit=BATCH, ttl=CLAIM_FOR, lanes=list(Lane)
+                        )
 
-            async for batch in drain.batches(fetch, linger_seconds=linger_seconds):
-                analysed += await analyse_documents(batch, len(batch), holder, pool)
-    await _show(analysed)
+                async for batch in drain.batches(fetch, linger_seconds=linger_seconds):
+                    analysed += await analyse_documents(batch, len(batch), holder, pool)
+                    async with pool.connection() as db:
+                        waiting = await count_ready_for_analysis(db)
+                    await progress.add(len(batch), waiting=waiting)
+        finally:
+            await _show(analysed)
     outcomes = Counter(one.outcome for one in analysed)
     return AnalyseReport(completed=outcomes["completed"], failed=outcomes["failed"])
 
 
 async def _show(analysed: list[Analysed]) -> None:
-    """Leave the run's closing table: what each document is, what failed and why."""
+    """Leave the run's closing table, of a failed run too: what each document is, what failed."""
     failed_first = sorted(analysed, key=lambda one: (one.outcome != "failed", one.file_name))
     await acreate_table_artifact(
         key="analysed",
-        description=f"{len(analysed)} documents",
+        description=f"{len(analysed)} documents. The offline analyst costs nothing.",
         table=[
             {
                 "file": one.file_name,

@@ -1,7 +1,5 @@
 """The flow `export`: everything known about the documents, as files people open."""
 
-from datetime import UTC, datetime
-
 from prefect import flow
 from prefect.artifacts import acreate_link_artifact, acreate_markdown_artifact
 from prefect.runtime import flow_run
@@ -10,7 +8,7 @@ from pydantic import BaseModel, Field
 from blocks.database import Database
 from blocks.loading import load
 from blocks.object_storage import ObjectStorage
-from tasks.exporting import gather_rows, write_files
+from tasks.exporting import gather_rows, new_export_name, write_files
 
 
 class ExportReport(BaseModel):
@@ -32,11 +30,11 @@ async def export(matter: str | None = None, name: str | None = None) -> ExportRe
 
     Args:
         matter: Only this matter; empty for all of them.
-        name: Name of the export's folder; empty for the present time. The same name
+        name: Name of the export's folder; empty for one made of the present time. The same name
             again replaces the export.
     """
     database, storage = await load(Database), await load(ObjectStorage)
-    folder = name or f"{datetime.now(UTC):%Y-%m-%d-%H%M%S}"
+    folder = name or new_export_name()
     documents, timeline = await gather_rows(database, matter)
     files = await write_files(storage, folder, documents, timeline)
     for file in files:

@@ -1,5 +1,11 @@
 """The flow `housekeeping`: every minute, find whatever lost events would have said."""
 
+from collections.abc import Awaitable, Sequence
+from typing import TypeVar
+
+import httpx
+import psycopg
+from botocore.exceptions import BotoCoreError, ClientError
 from prefect import flow
 from prefect.artifacts import acreate_markdown_artifact
 from pydantic import BaseModel, Field
@@ -9,14 +15,18 @@ from blocks.loading import load
 from blocks.object_storage import ObjectStorage
 from blocks.reading import Reading
 from blocks.spending import Spending
+from schema.failures import AseagiError, RetryLater
 from sql.arrivals import count_waiting_arrivals
 from sql.drains import is_held
 from sql.jobs import count_ready_for_analysis
-from tasks.dispatch import close_lost_sessions, dispatch
+from tasks.dispatch import Dispatched, close_lost_sessions, dispatch
 from tasks.drains import single_flight
 from tasks.fixed_costs import accrue_fixed_costs
 from tasks.starting import crash_abandoned_runs, start_unless_about_to
 from tasks.watch import clean_cache, watch_bucket
+from work_pools.vastai.reaper import Reaped, reap
+
+Result = TypeVar("Result")
 
 
 class HousekeepingReport(BaseModel):
@@ -28,6 +38,13 @@ class HousekeepingReport(BaseModel):
     leases_expired: int = Field(default=0, description="Leases of hosts that went silent.")
     sessions_lost: int = Field(
         default=0, description="Sessions whose run ended without closing them."
+    )
+    hosts_lost: int = Field(default=0, description="Rented hosts that ended by no wish of ours.")
+    strays_found: int = Field(
+        default=0, description="Rented hosts that no session owned; they are being destroyed."
+    )
+    hosts_not_confirmed_gone: list[str] = Field(
+        default=[], description="ALARM: hosts told to go many times and still listed."
     )
     sessions_started: int = Field(default=0, description="Sessions started for waiting pages.")
     drains_started: list[str] = Field(default=[], description="Drains whose wake-up was lost.")
@@ -49,33 +66,56 @@ async def housekeeping() -> HousekeepingReport:
     Every step finds its work in Postgres or the bucket, so it may run at any time and be
     killed anywhere. One runs at a time, by a hold that outlives its holder for seconds:
     Prefect's own limit would keep the next ones from running for minutes after a kill.
+    A step that fails stops none of the others; the run then fails with what went wrong.
     """
     database, storage = await load(Database), await load(ObjectStorage)
     async with single_flight(database, "housekeeping") as turn:
         if turn is None:
             return HousekeepingReport(another_run=True)
-        report = await _put_right(database, storage)
-    if not report.quiet:
-        await _show(report)
+        report, troubles = await _put_right(database, storage)
+    if troubles or not report.quiet:
+        await _show(report, troubles)
+    if troubles:
+        raise RetryLater("; ".join(troubles))
     return report
 
 
-async def _put_right(database: Database, storage: ObjectStorage) -> HousekeepingReport:
+async def _put_right(
+    database: Database, storage: ObjectStorage
+) -> tuple[HousekeepingReport, list[str]]:
+    """Take every step, whatever became of those before it; return also what went wrong."""
     reading, spending = await load(Reading), await load(Spending)
+    troubles: list[str] = []
+
+    async def attempt(what: str, step: Awaitable[Result], otherwise: Result) -> Result:
+        try:
+            return await step
+        except (AseagiError, httpx.HTTPError, psycopg.Error, BotoCoreError, ClientError) as error:
+            troubles.append(f"{what}: {error}")
+            return otherwise
+
     # Sessions first: they cost money, and the bucket may be away.
-    lost = await close_lost_sessions(database)
-    dispatched = await dispatch(database, reading, spending)
-    found = await watch_bucket(storage, database)
-    return HousekeepingReport(
-        arrivals_found=found,
+    lost = await attempt("close lost sessions", close_lost_sessions(database), 0)
+    hosts = await attempt("look after rented hosts", reap(database), Reaped())
+    dispatched = await attempt("dispatch", dispatch(database, reading, spending), Dispatched(0, 0))
+    report = HousekeepingReport(
+        arrivals_found=await attempt("watch the bucket", watch_bucket(storage, database), 0),
         leases_expired=dispatched.leases_expired,
         sessions_lost=lost,
+        hosts_lost=hosts.lost,
+        strays_found=hosts.strays,
+        hosts_not_confirmed_gone=hosts.unconfirmed,
         sessions_started=dispatched.sessions_started,
-        drains_started=await _wake_drains(database),
-        runs_crashed=await crash_abandoned_runs("droplet"),
-        cache_deleted=await clean_cache(storage),
-        costs_accrued=await accrue_fixed_costs(database, spending.fixed_dollars_per_month),
+        drains_started=await attempt("wake drains", _wake_drains(database), []),
+        runs_crashed=await attempt("end abandoned runs", crash_abandoned_runs("droplet"), 0),
+        cache_deleted=await attempt("clean the cache", clean_cache(storage), 0),
+        costs_accrued=await attempt(
+            "accrue fixed costs",
+            accrue_fixed_costs(database, spending.fixed_dollars_per_month),
+            0,
+        ),
     )
+    return report, troubles
 
 
 async def _wake_drains(database: Database) -> list[str]:
@@ -91,10 +131,12 @@ async def _wake_drains(database: Database) -> list[str]:
     ]
 
 
-async def _show(report: HousekeepingReport) -> None:
-    found = report.model_dump(exclude={"drains_started"})
-    found["drains_started"] = ", ".join(report.drains_started)
+async def _show(report: HousekeepingReport, troubles: Sequence[str]) -> None:
+    found: dict[str, object] = report.model_dump()
+    for name in ("drains_started", "hosts_not_confirmed_gone"):
+        found[name] = ", ".join(getattr(report, name))
     rows = [f"| {name.replace('_', ' ')} | {value} |" for name, value in found.items() if value]
+    rows += [f"| went wrong | {trouble} |" for trouble in troubles]
     await acreate_markdown_artifact(
         key="housekeeping",
         description="What had to be put right",

@@ -11,10 +11,11 @@ from blocks.loading import load
 from blocks.object_storage import ObjectStorage
 from blocks.reading import Reading
 from blocks.spending import Spending
-from sql.arrivals import Arrival, begin_arrivals
+from sql.arrivals import Arrival, begin_arrivals, count_waiting_arrivals
 from tasks.dispatch import dispatch
 from tasks.drains import LINGER_SECONDS, single_flight
 from tasks.intake import CONCURRENT, Taken, take_in
+from tasks.progress import DrainProgress
 
 BATCH = 24
 ARTIFACT_ROWS = 200
@@ -46,16 +47,22 @@ async def ingest(linger_seconds: float = LINGER_SECONDS) -> IngestReport:
     async with single_flight(database, "ingest") as drain:
         if drain is None:
             return IngestReport(another_drain=True)
-        async with database.pool(max_size=CONCURRENT) as pool:
+        try:
+            async with database.pool(max_size=CONCURRENT) as pool:
+                progress = DrainProgress("files")
 
-            async def fetch() -> list[Arrival]:
-                async with pool.connection() as db:
-                    return await begin_arrivals(db, limit=BATCH)
+                async def fetch() -> list[Arrival]:
+                    async with pool.connection() as db:
+                        return await begin_arrivals(db, limit=BATCH)
 
-            async for batch in drain.batches(fetch, linger_seconds=linger_seconds):
-                taken += await take_in(batch, len(batch), storage, pool)
-                await dispatch(database, reading, spending)
-    await _show(taken)
+                async for batch in drain.batches(fetch, linger_seconds=linger_seconds):
+                    taken += await take_in(batch, len(batch), storage, pool)
+                    await dispatch(database, reading, spending)
+                    async with pool.connection() as db:
+                        waiting = await count_waiting_arrivals(db)
+                    await progress.add(len(batch), waiting=waiting)
+        finally:
+            await _show(taken)
     outcomes = Counter(one.outcome for one in taken)
     return IngestReport(
         documents=outcomes["document"],
@@ -67,11 +74,11 @@ async def ingest(linger_seconds: float = LINGER_SECONDS) -> IngestReport:
 
 
 async def _show(taken: list[Taken]) -> None:
-    """Leave the run's closing table: what came in, what failed and why."""
+    """Leave the run's closing table, of a failed run too: what came in, what failed and why."""
     failed_first = sorted(taken, key=lambda one: (one.outcome != "failed", one.key))
     await acreate_table_artifact(
         key="taken-in",
-        description=f"{len(taken)} arrivals",
+        description=f"{len(taken)} arrivals. Taking in costs nothing: the droplet is paid for.",
         table=[
             {
                 "file": one.key,

@@ -21,6 +21,7 @@ from tasks.dispatch import close_lost_sessions, dispatch
 from tasks.drains import single_flight
 from tasks.exporting import failure_text
 from tasks.fixed_costs import accrue_fixed_costs
+from tasks.progress import DrainProgress
 from tasks.watch import watch_bucket
 
 LOOK_SECONDS = 15.0
@@ -51,20 +52,34 @@ async def nightly(longest_hours: float = 6) -> NightlyReport:
         if turn is not None:
             await watch_bucket(storage, database)
             await accrue_fixed_costs(database, spending.fixed_dollars_per_month)
-        while turn is not None and await _work_waits(database):
+        progress, done = DrainProgress("documents"), await _finished(database)
+        while turn is not None and not turn.lost and await _work_waits(database):
             if time.monotonic() - started > longest_hours * 3600:
                 break
             await close_lost_sessions(database)
             await dispatch(database, reading, spending, lanes=list(Lane))
+            finished = await _finished(database)
+            await progress.add(finished - done, waiting=await _unfinished(database))
+            done = finished
             await asyncio.sleep(LOOK_SECONDS)
     return await _digest(database, began)
 
 
 async def _work_waits(database: Database) -> bool:
     async with database.connect() as db:
-        if (await read_controls(db)).paused:
-            return False
-        return await count_unfinished(db, lanes=list(Lane)) > 0
+        paused = (await read_controls(db)).paused
+    return not paused and await _unfinished(database) > 0
+
+
+async def _unfinished(database: Database) -> int:
+    async with database.connect() as db:
+        return await count_unfinished(db, lanes=list(Lane))
+
+
+async def _finished(database: Database) -> int:
+    async with database.connect() as db:
+        counts = await count_queue(db)
+    return counts.jobs_completed + counts.jobs_failed
 
 
 async def _digest(database: Database, began: datetime) -> NightlyReport:

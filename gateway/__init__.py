@@ -1,1 +1,4 @@
-"""The one HTTP door besides the Prefect UI and the dashboard: hosts and storage notifications."""
+"""The one HTTP door besides the Prefect UI and the dashboard.
+
+Hosts, their way to Prefect, and storage notifications.
+"""

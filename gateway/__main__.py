@@ -5,6 +5,7 @@ import argparse
 import uvicorn
 
 from gateway.app import create_app
+from gateway.prefect_events import MAX_EVENT_CHARACTERS
 
 
 def main() -> None:
@@ -22,6 +23,7 @@ def main() -> None:
         timeout_keep_alive=30,
         timeout_graceful_shutdown=10,
         limit_concurrency=256,
+        ws_max_size=MAX_EVENT_CHARACTERS * 2,
     )
 
 

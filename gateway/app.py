@@ -1,7 +1,8 @@
 """The gateway's application: what it is made of, and how its errors look.
 
 Guarantees: nothing is written for a request that is refused; every refusal is a 4xx
-with a reason; a database or object store that is away is a 503 that may be retried.
+with a reason; a database, an object store or a Prefect that is away is a 503 that may
+be retried. What a request said is never repeated in a refusal.
 """
 
 import logging
@@ -11,6 +12,7 @@ from contextlib import asynccontextmanager
 import psycopg
 from botocore.exceptions import BotoCoreError, ClientError
 from fastapi import FastAPI, Request
+from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse
 from psycopg_pool import PoolTimeout
 
@@ -19,23 +21,35 @@ from blocks.gateway import Gateway
 from blocks.loading import load
 from blocks.object_storage import ObjectStorage
 from blocks.reading import Reading
-from gateway import events, host
+from gateway import events, host, prefect_door
+from gateway.bodies import BoundedBodies
+from gateway.prefect_api import PrefectAway, PrefectRefused, open_prefect_api
+from gateway.refusals import problems
 from gateway.services import Services
+from schema.host import MAX_RESULT_BYTES
 
 log = logging.getLogger("aseagi.gateway")
 
 POOL_SIZE = 8
+LIMITS = {
+    "/host/complete": MAX_RESULT_BYTES,
+    # A notification lists the pieces of its file.
+    "/events/s3": 1024 * 1024,
+    **prefect_door.LIMITS,
+}
+"""Largest bodies in bytes, by path."""
 
 
 @asynccontextmanager
 async def _lifespan(app: FastAPI) -> AsyncGenerator[None]:
     database = await load(Database)
-    async with database.pool(max_size=POOL_SIZE) as pool:
+    async with database.pool(max_size=POOL_SIZE) as pool, open_prefect_api() as prefect:
         app.state.services = Services(
             pool=pool,
             storage=await load(ObjectStorage),
             gateway=await load(Gateway),
             reading=await load(Reading),
+            prefect=prefect,
         )
         yield
 
@@ -49,12 +63,33 @@ async def _unavailable(_request: Request, error: Exception) -> JSONResponse:
     )
 
 
+async def _prefect_refused(_request: Request, error: Exception) -> JSONResponse:
+    status = error.status if isinstance(error, PrefectRefused) else 400
+    return JSONResponse({"detail": str(error)}, status_code=status)
+
+
+async def _invalid(_request: Request, error: Exception) -> JSONResponse:
+    found = problems(error.errors()) if isinstance(error, RequestValidationError) else []
+    return JSONResponse({"detail": found}, status_code=422)
+
+
+async def _does_not_fit(_request: Request, error: Exception) -> JSONResponse:
+    log.warning("a request does not fit the tables: %s", type(error).__name__)
+    return JSONResponse({"detail": "A value cannot be stored."}, status_code=422)
+
+
 def create_app() -> FastAPI:
     """Build the application; it connects when it starts, not here."""
     app = FastAPI(title="ASEAGI gateway", lifespan=_lifespan)
-    for away in (psycopg.OperationalError, PoolTimeout, BotoCoreError, ClientError):
+    for away in (psycopg.OperationalError, PoolTimeout, BotoCoreError, ClientError, PrefectAway):
         app.add_exception_handler(away, _unavailable)
+    for wrong in (psycopg.DataError, psycopg.IntegrityError):
+        app.add_exception_handler(wrong, _does_not_fit)
+    app.add_exception_handler(PrefectRefused, _prefect_refused)
+    app.add_exception_handler(RequestValidationError, _invalid)
+    app.add_middleware(BoundedBodies, limits=LIMITS)
     app.include_router(host.router)
+    app.include_router(prefect_door.router)
     app.include_router(events.router)
 
     @app.get("/health")

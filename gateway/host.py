@@ -8,19 +8,20 @@ lease that is over, are refused.
 
 import asyncio
 import gzip
-import hashlib
 import logging
 import zlib
 from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
-from typing import Annotated, TypeVar
+from typing import Annotated
 from uuid import UUID
 
 from fastapi import APIRouter, Depends, HTTPException, Request
-from pydantic import BaseModel, ValidationError
+from pydantic import ValidationError
 
 from blocks.object_storage import ObjectStorage
 from blocks.wakeups import document_read
+from gateway.attempts import Current, TokenFirst, Working
+from gateway.refusals import problems
 from gateway.services import Services, services
 from schema.failures import Failure
 from schema.host import (
@@ -49,40 +50,17 @@ from sql.leases import (
     lease_pages,
     settle_pages,
 )
-from sql.sessions import Attempt, close_if_idle, find_attempt, mark_seen
+from sql.sessions import Attempt, close_if_idle, mark_seen
 
 log = logging.getLogger("aseagi.gateway.host")
-router = APIRouter(prefix="/host", tags=["host"])
+router = APIRouter(prefix="/host", tags=["host"], route_class=TokenFirst)
 
 LINK_SECONDS = 600
 DEADLINE_MARGIN = timedelta(minutes=2)
 """Leasing stops this long before the host's end, so that what was leased can be finished."""
 
 
-async def current_attempt(
-    request: Request, using: Annotated[Services, Depends(services)]
-) -> Attempt:
-    """The attempt whose token the request carries; 401 for anything else."""
-    scheme, _, token = request.headers.get("authorization", "").partition(" ")
-    if scheme.lower() != "bearer" or not token:
-        raise HTTPException(401, "A host token is required.")
-    async with using.pool.connection() as db:
-        attempt = await find_attempt(db, hashlib.sha256(token.encode()).digest())
-    if attempt is None:
-        raise HTTPException(401, "This token is unknown, expired or replaced by a newer attempt.")
-    return attempt
-
-
-async def working_attempt(attempt: Annotated[Attempt, Depends(current_attempt)]) -> Attempt:
-    """An attempt whose session is open; 409 when it was closed."""
-    if attempt.closed:
-        raise HTTPException(409, "The session is closed.")
-    return attempt
-
-
-Working = Annotated[Attempt, Depends(working_attempt)]
 Using = Annotated[Services, Depends(services)]
-Message = TypeVar("Message", bound=BaseModel)
 
 
 def _check_protocol(protocol: int) -> None:
@@ -110,7 +88,10 @@ def _lease_message(row: LeaseRow, storage: ObjectStorage) -> Lease:
                 pages=[],
             )
         document.pages.append(page.number)
-    return Lease(lease_id=row.id, expires_at=row.expires_at, documents=list(documents.values()))
+    for document in documents.values():
+        document.pages.sort()
+    left = (row.expires_at - datetime.now(UTC)).total_seconds()
+    return Lease(lease_id=row.id, seconds_left=max(left, 0.0), documents=list(documents.values()))
 
 
 @router.post("/lease")
@@ -156,7 +137,11 @@ async def complete(request: Request, attempt: Working, using: Using) -> Complete
     Word boxes go to object storage first, then everything else in one transaction: a
     gateway killed in between leaves an object that the next report overwrites.
     """
-    report = _parse(CompleteRequest, await _read_body(request))
+    encoding = request.headers.get("content-encoding", "identity").lower()
+    if encoding not in {"identity", "gzip"}:
+        raise HTTPException(415, "Send the body as it is or gzipped.")
+    # Megabytes of JSON: unpacked and checked beside the event loop.
+    report = await asyncio.to_thread(_unpack, await request.body(), encoding)
     _check_protocol(report.protocol)
     async with using.pool.connection() as db:
         held = await held_pages(db, lease_id=report.lease_id, attempt_id=attempt.id)
@@ -176,9 +161,11 @@ async def complete(request: Request, attempt: Working, using: Using) -> Complete
 
 
 @router.post("/close")
-async def close(wanted: CloseRequest, attempt: Working, using: Using) -> CloseResponse:
-    """Close the session, or answer that pages arrived meanwhile."""
+async def close(wanted: CloseRequest, attempt: Current, using: Using) -> CloseResponse:
+    """Close the session, or answer that pages arrived meanwhile; closing twice is closing once."""
     _check_protocol(wanted.protocol)
+    if attempt.closed:
+        return CloseResponse(closed=True)
     async with using.pool.connection() as db:
         closed = await close_if_idle(
             db, attempt.session_id, reason=wanted.reason, must_close=_must_close(attempt)
@@ -226,32 +213,20 @@ async def _store_words(storage: ObjectStorage, outcomes: Sequence[PageOutcome]) 
     )
 
 
-def _parse(kind: type[Message], body: bytes) -> Message:
+def _unpack(packed: bytes, encoding: str) -> CompleteRequest:
+    """The report in a body, never larger than `MAX_RESULT_BYTES` packed or unpacked."""
+    body = packed if encoding == "identity" else _gunzip(packed)
     try:
-        return kind.model_validate_json(body)
+        return CompleteRequest.model_validate_json(body)
     except ValidationError as error:
-        problems = [
-            {"where": ".".join(map(str, one["loc"])), "what": one["msg"]}
-            for one in error.errors(include_input=False, include_url=False)[:10]
-        ]
-        raise HTTPException(422, problems) from error
+        found = problems(error.errors(include_input=False, include_url=False))
+        raise HTTPException(422, found) from error
 
 
-async def _read_body(request: Request) -> bytes:
-    """The body, unpacked if gzipped, never larger than `MAX_RESULT_BYTES` in either form."""
-    encoding = request.headers.get("content-encoding", "identity").lower()
-    if encoding not in {"identity", "gzip"}:
-        raise HTTPException(415, "Send the body as it is or gzipped.")
-    packed = bytearray()
-    async for chunk in request.stream():
-        packed += chunk
-        if len(packed) > MAX_RESULT_BYTES:
-            raise HTTPException(413, f"The body exceeds {MAX_RESULT_BYTES} bytes.")
-    if encoding == "identity":
-        return bytes(packed)
+def _gunzip(packed: bytes) -> bytes:
     unpacker = zlib.decompressobj(wbits=zlib.MAX_WBITS | 16)
     try:
-        body = unpacker.decompress(bytes(packed), MAX_RESULT_BYTES)
+        body = unpacker.decompress(packed, MAX_RESULT_BYTES)
     except zlib.error as error:
         raise HTTPException(400, "The body is not gzip.") from error
     if unpacker.unconsumed_tail:

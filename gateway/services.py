@@ -7,6 +7,7 @@ from fastapi import Request
 from blocks.gateway import Gateway
 from blocks.object_storage import ObjectStorage
 from blocks.reading import Reading
+from gateway.prefect_api import PrefectApi
 from sql.connection import Pool
 
 
@@ -18,6 +19,7 @@ class Services:
     storage: ObjectStorage
     gateway: Gateway
     reading: Reading
+    prefect: PrefectApi
 
 
 def services(request: Request) -> Services:

@@ -15,7 +15,7 @@ from statistics import median
 import numpy as np
 from numpy.typing import NDArray
 
-from schema.ocr import PageText, Point, Word
+from schema.ocr import PageText, Point, Rotation, Word
 
 Quad = NDArray[np.float64]
 """Four corners (x, y), clockwise from the text's own top left."""
@@ -48,6 +48,10 @@ class _Box:
     slope: float
 
 
+QUARTER_TURNS: dict[int, Rotation] = {0: 0, 90: 90, 180: 180, 270: 270}
+"""The turns a page can have; engines compute them as plain numbers."""
+
+
 def page_text(
     words: Sequence[FoundWord],
     *,
@@ -78,7 +82,7 @@ def page_text(
         words=found,
         width_pixels=width_pixels,
         height_pixels=height_pixels,
-        rotation_degrees=rotation_degrees,
+        rotation_degrees=QUARTER_TURNS[rotation_degrees],
         engine=engine,
         seconds=seconds,
     )

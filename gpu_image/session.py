@@ -16,8 +16,8 @@ import tempfile
 import time
 from collections.abc import AsyncGenerator
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
 from pathlib import Path
+from typing import NoReturn
 from uuid import UUID
 
 from gpu_image.host_client import HostClient, Refused
@@ -34,6 +34,9 @@ from schema.ocr import PageText
 
 POLL_SECONDS = 1.0
 """Pause between two questions for work while nothing waits."""
+
+LOOK_SECONDS = 30.0
+"""While nothing is held: a third of this between two looks whether there is a lease to renew."""
 
 REPORT_PAGES = 16
 REPORT_SECONDS = 1.0
@@ -90,12 +93,13 @@ class Session:
         """Yield leases until none came for `idle_seconds` and the gateway lets the session close.
 
         While one lease is being read the next is fetched. After its turn a lease's
-        files are deleted and it is no longer renewed.
+        files are deleted and it is no longer renewed. Trouble with renewing ends the
+        session too: leases that nobody renews are soon somebody else's.
         """
         renewing = asyncio.create_task(self._renew_forever())
         upcoming = asyncio.create_task(self._next_lease(limit, idle_seconds))
         try:
-            while (fetched := await upcoming) is not None:
+            while (fetched := await _first_of(upcoming, renewing)) is not None:
                 upcoming = asyncio.create_task(self._next_lease(limit, idle_seconds))
                 try:
                     yield fetched
@@ -105,8 +109,7 @@ class Session:
         finally:
             for task in (renewing, upcoming):
                 task.cancel()
-                with contextlib.suppress(asyncio.CancelledError):
-                    await task
+            await asyncio.gather(renewing, upcoming, return_exceptions=True)
 
     def holds(self, fetched: FetchedLease) -> bool:
         """Whether the lease is still this host's, as far as it knows."""
@@ -176,12 +179,11 @@ class Session:
                 raise outcome
         return FetchedLease(lease, folder, frozenset(missing))
 
-    async def _renew_forever(self) -> None:
+    async def _renew_forever(self) -> NoReturn:
         """Renew held leases at a third of their time; forget those the gateway gave away."""
         while True:
-            now = datetime.now(UTC)
-            left = [(lease.expires_at - now).total_seconds() for lease in self._held.values()]
-            await asyncio.sleep(max(min(left, default=30.0) / 3, 1.0))
+            lasting = [lease.seconds_left for lease in self._held.values()]
+            await asyncio.sleep(max(min(lasting, default=LOOK_SECONDS) / 3, 1.0))
             asked = list(self._held)
             if not asked:
                 continue
@@ -192,6 +194,16 @@ class Session:
                     self._held[lease_id] = renewed[lease_id]
                 else:
                     self._held.pop(lease_id, None)
+
+
+async def _first_of(
+    upcoming: "asyncio.Task[FetchedLease | None]", renewing: "asyncio.Task[NoReturn]"
+) -> FetchedLease | None:
+    """What `upcoming` gives; raises what ended `renewing`, which never ends by itself."""
+    await asyncio.wait({upcoming, renewing}, return_when=asyncio.FIRST_COMPLETED)
+    if renewing.done():
+        renewing.result()
+    return upcoming.result()
 
 
 @contextlib.asynccontextmanager

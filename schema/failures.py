@@ -14,6 +14,11 @@ from enum import StrEnum
 
 from pydantic import BaseModel, ConfigDict, Field
 
+from schema.text import Text
+
+MAX_PAGE_NUMBER = 1_000_000
+"""No document has more pages; far below what the tables can count."""
+
 
 class AseagiError(Exception):
     """Base of every error this project raises on purpose.
@@ -56,8 +61,10 @@ class Failure(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     stage: Stage
-    reason: str = Field(
+    reason: Text = Field(
         max_length=500, description="One line a person understands; no secrets, no document text."
     )
     retry_helps: bool = Field(description="Whether trying again unchanged can succeed.")
-    page: int | None = Field(default=None, ge=1, description="The page concerned, if it is one.")
+    page: int | None = Field(
+        default=None, ge=1, le=MAX_PAGE_NUMBER, description="The page concerned, if it is one."
+    )

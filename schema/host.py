@@ -6,13 +6,13 @@ The lease id is the fencing token: a result for a lease that expired or was take
 over is refused, whoever sends it.
 """
 
-from datetime import datetime
 from uuid import UUID
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from schema.failures import Failure
+from schema.failures import MAX_PAGE_NUMBER, Failure
 from schema.ocr import PageText
+from schema.text import Text
 
 PROTOCOL_VERSION = 1
 MAX_LEASE_PAGES = 64
@@ -29,7 +29,7 @@ class LeaseRequest(_Message):
 
     protocol: int = PROTOCOL_VERSION
     limit: int = Field(default=16, ge=1, le=MAX_LEASE_PAGES)
-    engine: str = Field(default="", max_length=100)
+    engine: Text = Field(default="", max_length=100)
 
 
 class LeasedDocument(_Message):
@@ -43,10 +43,12 @@ class LeasedDocument(_Message):
 
 
 class Lease(_Message):
-    """Pages that are this host's until `expires_at`."""
+    """Pages that are this host's for `seconds_left` more."""
 
     lease_id: UUID
-    expires_at: datetime
+    seconds_left: float = Field(
+        ge=0, description="A span, not a time of day: the clock of a host may be wrong."
+    )
     documents: list[LeasedDocument]
 
 
@@ -77,7 +79,7 @@ class PageResult(_Message):
     """One page read."""
 
     document_id: UUID
-    page: int = Field(ge=1)
+    page: int = Field(ge=1, le=MAX_PAGE_NUMBER)
     result: PageText
 
 
@@ -85,7 +87,7 @@ class PageFailure(_Message):
     """One page that could not be read."""
 
     document_id: UUID
-    page: int = Field(ge=1)
+    page: int = Field(ge=1, le=MAX_PAGE_NUMBER)
     failure: Failure
 
 
@@ -109,8 +111,8 @@ class CloseRequest(_Message):
     """`POST /host/close`: nothing left to do as far as the host knows."""
 
     protocol: int = PROTOCOL_VERSION
-    reason: str = Field(default="idle", max_length=200)
-    pages_read: int = Field(default=0, ge=0)
+    reason: Text = Field(default="idle", max_length=200)
+    pages_read: int = Field(default=0, ge=0, le=1_000_000_000)
 
 
 class CloseResponse(_Message):

@@ -5,15 +5,17 @@ EXIF orientation already applied), origin top left, x to the right, y down. They
 are independent of resolution, so a result fits a thumbnail and a 600 dpi scan.
 """
 
-from typing import Annotated
+from typing import Annotated, Literal
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field
 
-Fraction = Annotated[float, Field(ge=-0.05, le=1.05)]
+from schema.text import Text
+
+Fraction = Annotated[float, Field(ge=-0.05, le=1.05, allow_inf_nan=False)]
 """A coordinate as a share of the page's width or height; text at an edge may stick out a little."""
 
-Text = Annotated[str, AfterValidator(lambda text: text.replace("\x00", ""))]
-"""Text without NUL, which Postgres cannot store and no page contains."""
+Rotation = Literal[0, 90, 180, 270]
+"""A clockwise turn in degrees."""
 
 Point = tuple[Fraction, Fraction]
 
@@ -28,8 +30,12 @@ class Word(BaseModel):
         description="Corners clockwise from the word's own top left, as a reader of the upright "
         "text sees it: on a page scanned sideways the first corner is not the topmost one."
     )
-    confidence: float = Field(ge=0, le=1)
-    line: int = Field(ge=0, description="Index of the text line the word belongs to, from 0.")
+    confidence: float = Field(ge=0, le=1, allow_inf_nan=False)
+    line: int = Field(
+        ge=0,
+        le=1_000_000,
+        description="Index of the text line the word belongs to, from 0.",
+    )
 
 
 class PageText(BaseModel):
@@ -41,13 +47,15 @@ class PageText(BaseModel):
         max_length=1_000_000, description="The words in reading order, lines separated by newlines."
     )
     words: list[Word] = Field(max_length=20_000)
-    width_pixels: int = Field(ge=1, description="Of the page image as rendered.")
-    height_pixels: int = Field(ge=1)
-    rotation_degrees: int = Field(
-        default=0, description="Clockwise turn that makes the page upright: 0, 90, 180 or 270."
+    width_pixels: int = Field(ge=1, le=1_000_000, description="Of the page image as rendered.")
+    height_pixels: int = Field(ge=1, le=1_000_000)
+    rotation_degrees: Rotation = Field(
+        default=0, description="Clockwise turn that makes the page upright."
     )
-    engine: str = Field(max_length=100, description="Engine and model, e.g. `rapidocr 3.10.0`.")
-    seconds: float = Field(ge=0, description="Time the engine spent on this page.")
+    engine: Text = Field(max_length=100, description="Engine and model, e.g. `rapidocr 3.10.0`.")
+    seconds: float = Field(
+        ge=0, le=86_400, allow_inf_nan=False, description="Time the engine spent on this page."
+    )
 
     @property
     def confidence(self) -> float:

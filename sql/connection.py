@@ -56,20 +56,49 @@ _REFUSALS = (
 """What servers, poolers and libpq say when only a person can help."""
 
 
-def explain(error: psycopg.Error, dsn: str) -> Misconfigured | RetryLater:
-    """Turn a failure to connect into what to do about it."""
+def is_not_migrated(error: psycopg.Error) -> bool:
+    """Whether a statement failed because migrations are missing in that database."""
+    return isinstance(
+        error,
+        (
+            psycopg.errors.UndefinedTable,
+            psycopg.errors.UndefinedColumn,
+            psycopg.errors.UndefinedFunction,
+            psycopg.errors.UndefinedObject,
+            psycopg.errors.InvalidSchemaName,
+        ),
+    )
+
+
+APP_SETTING = "`dsn` in the block aseagi-database/aseagi"
+"""Where the application's address is written, as a person finds it."""
+
+
+def explain(
+    error: psycopg.Error, dsn: str, *, setting: str = APP_SETTING
+) -> Misconfigured | RetryLater:
+    """Turn a failure to connect, or to find what migrations make, into what to do about it.
+
+    `setting` is where the address is written, for the person who must correct it.
+    """
     text = str(error)
     where = _describe(dsn)
+    deploy = "run `aseagi deploy` if this database is new" if setting == APP_SETTING else None
+    if is_not_migrated(error):
+        return Misconfigured(f"The tables are missing or old: {where}. Run `aseagi deploy`.")
+    if isinstance(error, psycopg.errors.InsufficientPrivilege):
+        what = error.diag.message_primary or "permission denied"
+        return Misconfigured(f"Postgres does not allow that: {what}; {where}. Check {setting}.")
     if isinstance(error, psycopg.ProgrammingError) or any(words in text for words in _REFUSALS):
-        return Misconfigured(
-            f"Postgres refused: {where}. Check `dsn` in the block aseagi-database/aseagi."
-        )
+        ways = f"; {deploy}" if deploy and "authentication" in text else ""
+        return Misconfigured(f"Postgres refused: {where}. Check {setting}{ways}.")
     if "does not exist" in text:
+        ways = f", or {deploy}" if deploy else ""
         return Misconfigured(
-            f"Postgres has no such role or database: {where}. "
-            "Run `aseagi deploy`, or check `dsn` in the block aseagi-database/aseagi."
+            f"Postgres has no such role or database: {where}. Check {setting}{ways}."
         )
-    return RetryLater(f"Postgres does not answer: {where}. Is it running?")
+    ways = f", and is {setting} right" if setting != APP_SETTING else ""
+    return RetryLater(f"Postgres does not answer: {where}. Is it running{ways}?")
 
 
 def make_pool(dsn: str, *, max_size: int) -> Pool:

@@ -47,5 +47,13 @@ async def pause(db: Connection, *, reason: str) -> None:
 
 
 async def resume(db: Connection) -> None:
-    """Allow spending again."""
-    await db.execute("update aseagi.controls set paused_at = null, paused_reason = null")
+    """Allow spending again, and forget the failures the breaker counted until now."""
+    await db.execute(
+        "update aseagi.controls set paused_at = null, paused_reason = null, resumed_at = now()"
+    )
+
+
+async def read_namespace(db: Connection) -> str:
+    """Twelve hexadecimal digits in the label of every host of this house, and of no other."""
+    cursor = await db.execute("select namespace from aseagi.controls")
+    return (await only_row(cursor))[0]

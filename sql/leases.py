@@ -60,14 +60,20 @@ async def lease_pages(
     None too when the session is closed: its row is locked, so a close that happens at
     this moment comes before or after, never in between.
 
-    Rows locked by others are skipped, never waited for. A page on its last attempt
-    is leased alone, so that a page that kills hosts takes no neighbour with it.
+    Rows locked by others are skipped, never waited for. Pages that have ended a host
+    come after all fresh ones of their lane. A page on its last attempt is lent alone,
+    to a session that holds nothing else and gets nothing more until it is settled: a
+    page that kills hosts takes no neighbour with it.
     """
+    last_chance = MAX_ATTEMPTS - 1
     cursor = await db.execute(
         "select 1 from aseagi.ocr_sessions where id = %s and state = 'running' for update",
         (session_id,),
     )
     if await cursor.fetchone() is None:
+        return None
+    holds_any, holds_last_chance = await _holds(db, session_id, last_chance)
+    if holds_last_chance:
         return None
     async with db.cursor(row_factory=class_row(LeasedPage)) as cursor:
         await cursor.execute(
@@ -76,7 +82,7 @@ async def lease_pages(
                 document.s3_processed_path, document.media_type, document.size_bytes
             from aseagi.pages page join aseagi.documents document on document.id = page.document_id
             where page.state = 'waiting'
-            order by page.lane, page.queued_at, page.document_id, page.number
+            order by page.lane, page.attempts > 0, page.queued_at, page.document_id, page.number
             limit %s
             for update of page skip locked
             """,
@@ -85,8 +91,9 @@ async def lease_pages(
         found = await cursor.fetchall()
     if not found:
         return None
-    last_chance = MAX_ATTEMPTS - 1
     if found[0].attempts >= last_chance:
+        if holds_any:
+            return None
         taken = found[:1]
     else:
         taken = [page for page in found if page.attempts < last_chance]
@@ -118,7 +125,30 @@ async def lease_pages(
         """,
         (list({page.document_id for page in taken}),),
     )
+    await db.execute(
+        """
+        update aseagi.ocr_sessions set leased = true, leased_fresh = leased_fresh or %s
+        where id = %s
+        """,
+        (any(page.attempts == 0 for page in taken), session_id),
+    )
     return LeaseRow(id=row[0], expires_at=row[1], pages=taken)
+
+
+async def _holds(db: Connection, session_id: UUID, last_chance: int) -> tuple[bool, bool]:
+    """Whether the session holds a lease, and whether it holds a page on its last attempt."""
+    cursor = await db.execute(
+        """
+        select exists (select 1 from aseagi.leases where session_id = %(session)s
+                and state = 'open'),
+            exists (select 1 from aseagi.pages page join aseagi.leases lease
+                on lease.id = page.lease_id
+                where lease.session_id = %(session)s and page.attempts > %(last_chance)s)
+        """,
+        {"session": session_id, "last_chance": last_chance},
+    )
+    held = await only_row(cursor)
+    return held[0], held[1]
 
 
 async def count_waiting_pages(db: Connection) -> int:
@@ -130,11 +160,17 @@ async def count_waiting_pages(db: Connection) -> int:
 async def extend_leases(
     db: Connection, *, attempt_id: UUID, lease_ids: Sequence[UUID], ttl: timedelta
 ) -> list[LeaseRow]:
-    """Give the leases of this attempt that are still open more time; leave out the lost ones."""
+    """Give the leases of this attempt that are still open more time; leave out the lost ones.
+
+    None outlives the session's deadline: a host that hangs and still beats ends there.
+    """
     cursor = await db.execute(
         """
-        update aseagi.leases set expires_at = now() + %s
-        where id = any(%s) and attempt_id = %s and state = 'open' returning id, expires_at
+        update aseagi.leases lease set expires_at = least(now() + %s, session.deadline_at)
+        from aseagi.ocr_sessions session
+        where lease.id = any(%s) and lease.attempt_id = %s and lease.state = 'open'
+            and session.id = lease.session_id
+        returning lease.id, lease.expires_at
         """,
         (ttl, list(lease_ids), attempt_id),
     )
@@ -372,7 +408,7 @@ async def release_leases(db: Connection, *, session_id: UUID | None = None) -> i
     )
     cursor = await db.execute(
         """
-        update aseagi.pages set lease_id = null,
+        update aseagi.pages set lease_id = null, session_id = null,
             state = case when attempts >= %(max)s then 'failed' else 'waiting' end,
             settled_at = case when attempts >= %(max)s then now() end,
             error = case when attempts >= %(max)s then %(error)s::jsonb end

@@ -6,6 +6,10 @@ A session is one `ocr` flow run:
     wanted   --close_session-->   closed    nothing to read, paused, or its run ended
     running  --close_if_idle-->   closed    the host asked, and nothing waits
     running  --close_session-->   closed    its run ended some other way: leases return
+    running  --close_overdue_sessions--> closed   past its deadline, or silent for long
+
+The breaker: a session whose host ended by no wish of ours with not one page accepted
+is `barren`. After `BARREN_IN_A_ROW` of them spending is paused until a person looks.
 
 Decisions about sessions (want one, close one, begin one) lock the `controls` row
 first. That is why a page committed while a session closes is never forgotten: either
@@ -24,11 +28,22 @@ from psycopg.rows import class_row
 
 from schema.lanes import Lane
 from sql.connection import Connection, only_row
-from sql.controls import lock_controls
+from sql.controls import lock_controls, pause
 from sql.leases import release_leases
 
 FINAL_REPORTS = timedelta(seconds=60)
 """How long a token still serves for logs and the final state after its session closed."""
+
+LAST_WORDS = timedelta(seconds=20)
+"""How long a rented host may live after its session closed in order, to report its end."""
+
+SILENCE = timedelta(minutes=15)
+"""A running session not heard of for so long is over; longer than any host takes to boot."""
+
+BARREN_IN_A_ROW = 3
+
+UNCONFIRMED = timedelta(minutes=1)
+"""A host still listed so long after it was to be destroyed keeps its place in the fleet."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,14 +78,16 @@ async def want_sessions(
     lanes: Sequence[Lane],
     max_hosts: int,
     pages_per_session: int,
+    session_dollars: Decimal,
     budget_dollars: Decimal,
 ) -> int:
     """Insert the sessions that waiting pages call for beyond those open; return how many.
 
     One per `pages_per_session` waiting pages of `lanes`, at most `max_hosts` open at
-    a time, none while spending is paused or the month's budget is used up.
+    a time, none while spending is paused, and only as many as the month's budget bears
+    if each costs `session_dollars`, the worst it can.
     """
-    if (await lock_controls(db)).paused or await _committed_dollars(db) > budget_dollars:
+    if (await lock_controls(db)).paused or await _pause_if_barren(db):
         return 0
     cursor = await db.execute(
         """
@@ -81,14 +98,68 @@ async def want_sessions(
     )
     row = await only_row(cursor)
     waiting, lane = row
-    cursor = await db.execute("select count(*) from aseagi.ocr_sessions where state <> 'closed'")
-    row = await only_row(cursor)
-    missing = min(max_hosts, ceil(waiting / pages_per_session)) - row[0]
+    cursor = await db.execute(
+        """
+        select count(*), count(*) filter (where state = 'wanted')
+        from aseagi.ocr_sessions where state <> 'closed'
+        """
+    )
+    open_now, wanted = await only_row(cursor)
+    open_now += await _unconfirmed_hosts(db)
+    missing = min(max_hosts, ceil(waiting / pages_per_session)) - open_now
+    if missing > 0:
+        left = budget_dollars - await _committed_dollars(db) - wanted * session_dollars
+        missing = min(missing, _affordable(left, session_dollars))
     for _ in range(missing):
         await db.execute(
             "insert into aseagi.ocr_sessions (lane, origin) values (%s, 'dispatcher')", (lane,)
         )
     return max(missing, 0)
+
+
+async def _unconfirmed_hosts(db: Connection) -> int:
+    """Hosts that must be gone and are not known to be: each takes the place of another.
+
+    Without this a marketplace that does not obey would be sent order upon order.
+    """
+    cursor = await db.execute(
+        """
+        select count(*) from aseagi.gpu_hosts
+        where state = 'ending' and (failed or destroy_after < now() - %s::interval)
+        """,
+        (UNCONFIRMED,),
+    )
+    return int((await only_row(cursor))[0])
+
+
+def _affordable(dollars: Decimal, each: Decimal) -> int:
+    """How many of `each` fit into `dollars`; any number of what costs nothing."""
+    if dollars < 0:
+        return 0
+    return int(dollars // each) if each > 0 else 1_000
+
+
+async def _pause_if_barren(db: Connection) -> bool:
+    """Pause when the newest sessions were all barren; the caller holds the controls row."""
+    cursor = await db.execute(
+        """
+        select session.barren, session.close_reason
+        from aseagi.ocr_sessions session, aseagi.controls
+        where session.state = 'closed' and session.started_at is not null
+            and session.closed_at > coalesce(controls.resumed_at, '-infinity')
+        order by session.closed_at desc limit %s
+        """,
+        (BARREN_IN_A_ROW,),
+    )
+    newest = await cursor.fetchall()
+    if len(newest) < BARREN_IN_A_ROW or not all(row[0] for row in newest):
+        return False
+    await pause(
+        db,
+        reason=f"{BARREN_IN_A_ROW} hosts in a row ended without one page read; "
+        f"the last: {newest[0][1]}",
+    )
+    return True
 
 
 async def _committed_dollars(db: Connection) -> Decimal:
@@ -148,6 +219,10 @@ class NewAttempt:
     reserved_dollars: Decimal
     budget_dollars: Decimal
     max_hosts: int
+    max_dollars: Decimal | None = None
+    """A rented host is destroyed once it has cost so much."""
+    rehearsal: bool = False
+    """Rented on the rehearsal marketplace: the money is not real."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -157,6 +232,7 @@ class Begun:
     session_id: UUID
     attempt_id: UUID
     host_id: UUID
+    label: str
     deadline_at: datetime
 
 
@@ -181,7 +257,7 @@ async def begin_attempt(
     session = await adopt_run(db, new.flow_run_id, session_id)
     cursor = await db.execute(
         """
-        select state, flow_run_id = %(run)s,
+        select state,
             exists (select 1 from aseagi.pages where state = 'waiting')
                 or exists (select 1 from aseagi.leases
                     where session_id = %(session)s and state = 'open'),
@@ -189,20 +265,19 @@ async def begin_attempt(
                 where state = 'running' and id <> %(session)s)
         from aseagi.ocr_sessions where id = %(session)s for update
         """,
-        {"run": new.flow_run_id, "session": session},
+        {"session": session},
     )
-    state, is_own, work_waits, others = await only_row(cursor)
+    state, work_waits, others = await only_row(cursor)
+    unconfirmed = await _unconfirmed_hosts(db)
     refusal = None
     if state == "closed":
         refusal = "the session is closed"
-    elif not is_own:
-        return NotBegun(session, "the session belongs to another run")
     elif controls.paused:
         refusal = f"spending is paused: {controls.paused_reason}"
     elif not work_waits:
         refusal = "nothing to read"
-    elif others >= new.max_hosts:
-        refusal = f"{others} sessions run already, and no more are allowed"
+    elif others + unconfirmed >= new.max_hosts:
+        refusal = f"{others + unconfirmed} hosts run already, and no more are allowed"
     elif await _committed_dollars(db) + new.reserved_dollars > new.budget_dollars:
         refusal = f"the month's budget of ${new.budget_dollars} does not allow it"
     if refusal is not None:
@@ -221,8 +296,9 @@ async def begin_attempt(
     await db.execute(
         """
         insert into aseagi.gpu_hosts
-            (id, session_id, attempt_id, provider, label, dollars_per_hour, reserved_dollars)
-        values (%s, %s, %s, %s, %s, %s, %s)
+            (id, session_id, attempt_id, provider, label, dollars_per_hour, reserved_dollars,
+                max_dollars, rehearsal)
+        values (%s, %s, %s, %s, %s, %s, %s, %s, %s)
         """,
         (
             host_id,
@@ -232,6 +308,8 @@ async def begin_attempt(
             new.label,
             new.dollars_per_hour,
             new.reserved_dollars,
+            new.max_dollars,
+            new.rehearsal,
         ),
     )
     cursor = await db.execute(
@@ -244,7 +322,7 @@ async def begin_attempt(
         (new.lifetime, session),
     )
     row = await only_row(cursor)
-    return Begun(session, attempt_id, host_id, row[0])
+    return Begun(session, attempt_id, host_id, new.label, row[0])
 
 
 @dataclass(frozen=True, slots=True)
@@ -304,25 +382,60 @@ async def close_if_idle(db: Connection, session_id: UUID, *, reason: str, must_c
     row = await only_row(cursor)
     if row[0] and not must_close:
         return False
-    await close_session(db, session_id, reason=reason)
+    await close_session(db, session_id, reason=reason, grace=LAST_WORDS)
     return True
 
 
-async def close_session(db: Connection, session_id: UUID, *, reason: str) -> None:
+async def close_session(
+    db: Connection,
+    session_id: UUID,
+    *,
+    reason: str,
+    failed: bool = False,
+    grace: timedelta = timedelta(),
+) -> None:
     """End a session however far it got: leases return, its host's meter is read; idempotent.
 
+    `failed` says that its host ended by no wish of ours, which counts for the breaker. A
+    rented host is destroyed after `grace`, or as soon as its run has reported its end.
     Its tokens stay valid for `FINAL_REPORTS`, for logs and the final state alone.
     """
     await _lock_session(db, session_id)
     await release_leases(db, session_id=session_id)
     await db.execute(
         """
-        update aseagi.ocr_sessions set state = 'closed', closed_at = now(), close_reason = %s
-        where id = %s and state <> 'closed'
+        update aseagi.ocr_sessions
+        set state = 'closed', closed_at = now(), close_reason = %(reason)s,
+            barren = %(failed)s and state = 'running' and pages_read = 0
+                and (leased_fresh or not leased)
+        where id = %(session)s and state <> 'closed'
         """,
-        (reason, session_id),
+        {"reason": reason, "failed": failed, "session": session_id},
     )
-    await _end_hosts(db, session_id, reason=reason)
+    await _end_hosts(db, session_id, reason=reason, failed=failed, grace=grace)
+
+
+async def close_overdue_sessions(db: Connection) -> list[UUID]:
+    """Close running sessions past their deadline or silent for `SILENCE`; return which.
+
+    Such a host hangs, or cannot reach the gateway. It may still run: whoever started it
+    ends it, once its session is closed.
+    """
+    await lock_controls(db)
+    cursor = await db.execute(
+        """
+        select id, deadline_at < now() from aseagi.ocr_sessions
+        where state = 'running' and (deadline_at < now() or last_seen_at < now() - %s::interval)
+        order by id
+        """,
+        (SILENCE,),
+    )
+    overdue = await cursor.fetchall()
+    for session_id, is_late in overdue:
+        silence = f"its host was silent for {SILENCE.total_seconds() / 60:.0f} minutes"
+        reason = "it reached its deadline" if is_late else silence
+        await close_session(db, session_id, reason=reason, failed=True)
+    return [row[0] for row in overdue]
 
 
 async def _lock_session(db: Connection, session_id: UUID) -> None:
@@ -342,11 +455,32 @@ async def _end_attempts(db: Connection, session_id: UUID, *, reason: str) -> Non
     await _end_hosts(db, session_id, reason=reason)
 
 
-async def _end_hosts(db: Connection, session_id: UUID, *, reason: str) -> None:
+async def _end_hosts(
+    db: Connection,
+    session_id: UUID,
+    *,
+    reason: str,
+    failed: bool = False,
+    grace: timedelta = timedelta(),
+) -> None:
     """A local host ends with its session, and costs what its time costs.
 
-    A rented host ends when a successful listing says so; that is the fleet's to record.
+    A rented host is to be destroyed, after `grace`; the fleet does that, and records its
+    end when a successful listing says so. One never ordered has rented nothing.
     """
+    await db.execute(
+        """
+        update aseagi.gpu_hosts
+        set state = case when state = 'intended' then 'ended' else 'ending' end,
+            ended_at = case when state = 'intended' then now() end,
+            settled_at = case when state = 'intended' then now() end,
+            ending_at = now(), destroy_after = now() + %s, end_reason = %s,
+            failed = failed or (%s and state <> 'intended')
+        where session_id = %s and provider = 'vastai'
+            and state in ('intended', 'ordered', 'booting', 'running')
+        """,
+        (grace, reason, failed, session_id),
+    )
     await db.execute(
         """
         with ended as (
@@ -379,6 +513,23 @@ async def host_is_running(db: Connection, host_id: UUID, *, instance_id: str, ma
     )
 
 
+async def overstaying_hosts(db: Connection, *, machine: str) -> list[tuple[str, str]]:
+    """Local hosts on `machine` whose session closed long enough ago: (instance id, reason).
+
+    They have had `FINAL_REPORTS` to end by themselves. Looks back one day: nothing
+    local lives longer.
+    """
+    cursor = await db.execute(
+        """
+        select instance_id, end_reason from aseagi.gpu_hosts
+        where provider = 'local' and machine = %s and instance_id is not null
+            and ended_at between now() - interval '1 day' and now() - %s::interval
+        """,
+        (machine, FINAL_REPORTS),
+    )
+    return [(row[0], row[1]) for row in await cursor.fetchall()]
+
+
 async def find_session(db: Connection, flow_run_id: UUID) -> UUID | None:
     """The session that a flow run is, if it is one."""
     cursor = await db.execute(
@@ -386,3 +537,28 @@ async def find_session(db: Connection, flow_run_id: UUID) -> UUID | None:
     )
     row = await cursor.fetchone()
     return row[0] if row else None
+
+
+@dataclass(frozen=True, slots=True)
+class SessionEnd:
+    """How a closed session ended."""
+
+    reason: str
+    failed: bool
+    """Its rented host ended by no wish of ours."""
+    ago: timedelta
+
+
+async def session_end(db: Connection, session_id: UUID) -> SessionEnd | None:
+    """How the session ended; None while it is open."""
+    async with db.cursor(row_factory=class_row(SessionEnd)) as cursor:
+        await cursor.execute(
+            """
+            select close_reason as reason, now() - closed_at as ago,
+                exists (select 1 from aseagi.gpu_hosts
+                    where session_id = session.id and failed) as failed
+            from aseagi.ocr_sessions session where id = %s and state = 'closed'
+            """,
+            (session_id,),
+        )
+        return await cursor.fetchone()

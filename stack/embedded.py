@@ -4,8 +4,9 @@
     ...
     stack.stop()
 
-Servers first (Postgres, S3, Prefect), then `aseagi deploy` as a person would run it in
-production, then the programs of our own: gateway, two workers, dashboard. What other
+Servers first (Postgres, S3, Prefect, the rehearsal marketplace), then `aseagi deploy` as a
+person would run it in production, then the programs of our own: gateway, three workers,
+dashboard. What other
 programs need to find it is written to `stack.json`; it holds addresses and no secret.
 """
 
@@ -22,6 +23,8 @@ import httpx
 
 from schema.failures import Misconfigured
 from stack.addresses import Addresses, read_addresses, write_addresses
+from stack.marketplace import RunningMarketplace, spawn_marketplace
+from stack.marketplace import Settings as MarketplaceSettings
 from stack.postgres import Postgres
 from stack.processes import Child, plain_environment, sweep, wait_all_ready
 from stack.servers import Servers, reserve_ports, start_servers
@@ -36,6 +39,7 @@ DEPLOY_SECONDS = 180.0
 WATCH_SECONDS = 2.0
 WORKER_STOP_SECONDS = 2.0
 RUNS_AT_A_TIME = 6
+BOOT_SECONDS = 2.0
 SECRET_FILE_MODE = 0o600
 
 
@@ -47,8 +51,10 @@ class Stack:
     environment: Mapping[str, str]
     servers: Servers
     gateway: Child
+    marketplace: RunningMarketplace
     droplet_worker: Child
     local_worker: Child
+    vast_worker: Child
     dashboard: Child | None
     _on_stop: ExitStack = field(repr=False)
     _stopping: threading.Event = field(repr=False)
@@ -56,7 +62,13 @@ class Stack:
     @property
     def programs(self) -> tuple[Child, ...]:
         """The processes of our own."""
-        own = (self.gateway, self.droplet_worker, self.local_worker)
+        own = (
+            self.gateway,
+            self.marketplace.child,
+            self.droplet_worker,
+            self.local_worker,
+            self.vast_worker,
+        )
         return own if self.dashboard is None else (*own, self.dashboard)
 
     def watch(self, tell: Callable[[str], None]) -> None:
@@ -82,10 +94,12 @@ def start_stack(
     progress: Callable[[str], None],
     *,
     dashboard: bool = True,
+    boot_seconds: float = BOOT_SECONDS,
     settings: Mapping[str, str] | None = None,
 ) -> Stack:
     """Start everything in `state_dir` and return when it answers.
 
+    `boot_seconds` is how long a host of the rehearsal marketplace takes to boot.
     `settings` are further `ASEAGI_*` variables for the blocks (see .env.example).
 
     Raises:
@@ -95,7 +109,7 @@ def start_stack(
     state_dir = state_dir.resolve()
     with ExitStack() as undo:
         state_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
-        ports = reserve_ports(state_dir, ("gateway", "dashboard"))
+        ports = reserve_ports(state_dir, ("gateway", "dashboard", "marketplace"))
         gateway_url = f"http://127.0.0.1:{ports['gateway']}"
         token = _remembered_secret(state_dir / "s3-events-token")
         servers = start_servers(
@@ -120,18 +134,33 @@ def start_stack(
             "PREFECT_LOGGING_TO_API_WHEN_MISSING_FLOW": "ignore",
             "PYTHONUNBUFFERED": "1",
         }
-        seed = _block_settings(servers, gateway_url, token) | dict(settings or {})
+        marketplace = spawn_marketplace(
+            MarketplaceSettings(
+                state_dir=state_dir / "marketplace",
+                port=ports["marketplace"],
+                boot_seconds=boot_seconds,
+                rate_limits=False,
+            ),
+            stack_dir=state_dir,
+        )
+        undo.callback(marketplace.stop)
+        seed = _block_settings(servers, gateway_url, token, marketplace) | dict(settings or {})
         _deploy(state_dir, environment | seed, progress)
 
         gateway = _gateway(state_dir, environment, ports["gateway"], gateway_url)
         droplet = _worker(state_dir, environment, pool="droplet", kind="process")
         local = _worker(state_dir, environment, pool="local", kind="local")
+        vast = _worker(state_dir, environment, pool="vast-gpu", kind="vastai")
         page = _dashboard(state_dir, environment, ports["dashboard"]) if dashboard else None
-        children = [one for one in (gateway, droplet, local, page) if one is not None]
+        children = [one for one in (gateway, droplet, local, vast, page) if one is not None]
         for child in children:
             undo.callback(child.stop)
             child.start()
-        wait_all_ready(children, READY_SECONDS, lambda child: progress(f"{child.name} ready"))
+        wait_all_ready(
+            [marketplace.child, *children],
+            READY_SECONDS,
+            lambda child: progress(f"{child.name} ready"),
+        )
         addresses = Addresses(
             prefect_ui_url=servers.prefect.ui_url,
             prefect_api_url=servers.prefect.api_url,
@@ -146,15 +175,19 @@ def start_stack(
             environment,
             servers,
             gateway,
+            marketplace,
             droplet,
             local,
+            vast,
             page,
             undo.pop_all(),
             threading.Event(),
         )
 
 
-def _block_settings(servers: Servers, gateway_url: str, token: str) -> dict[str, str]:
+def _block_settings(
+    servers: Servers, gateway_url: str, token: str, marketplace: RunningMarketplace
+) -> dict[str, str]:
     postgres: Postgres = servers.postgres
     return {
         "ASEAGI_DATABASE_OWNER_URL": postgres.dsn(DATABASE),
@@ -166,6 +199,9 @@ def _block_settings(servers: Servers, gateway_url: str, token: str) -> dict[str,
         "ASEAGI_S3_BUCKET": BUCKET,
         "ASEAGI_GATEWAY_URL": gateway_url,
         "ASEAGI_S3_EVENTS_TOKEN": token,
+        "ASEAGI_VAST_URL": marketplace.url,
+        "ASEAGI_VAST_API_KEY": marketplace.api_key,
+        "ASEAGI_READING_DEPLOYMENT": "ocr/vast-gpu",
     }
 
 
@@ -202,7 +238,11 @@ def _gateway(state_dir: Path, environment: Mapping[str, str], port: int, url: st
 
 
 def _worker(state_dir: Path, environment: Mapping[str, str], *, pool: str, kind: str) -> Child:
-    polling = {"PREFECT_WORKER_QUERY_SECONDS": "1"}
+    polling = {
+        "PREFECT_WORKER_QUERY_SECONDS": "1",
+        # A run cancelled before its host has booted must end its host too.
+        "PREFECT_WORKER_ENABLE_CANCELLATION": "true" if kind == "vastai" else "false",
+    }
     return Child(
         f"{pool}-worker",
         [

@@ -20,7 +20,14 @@ from blocks.spending import Spending
 from schema.failures import Misconfigured
 from schema.lanes import Lane
 from sql.leases import release_leases
-from sql.sessions import Session, bind_run, close_session, open_sessions, want_sessions
+from sql.sessions import (
+    Session,
+    bind_run,
+    close_overdue_sessions,
+    close_session,
+    open_sessions,
+    want_sessions,
+)
 
 DAYTIME = (Lane.NOW, Lane.BULK)
 """Lanes that start a session by themselves; pages of the nightly lane wait for the night."""
@@ -54,6 +61,7 @@ async def dispatch(
             lanes=lanes,
             max_hosts=reading.max_hosts,
             pages_per_session=reading.pages_per_session,
+            session_dollars=_worst_case_dollars(reading, spending),
             budget_dollars=Decimal(str(spending.monthly_budget_dollars)),
         )
     async with database.connect() as db:
@@ -67,37 +75,55 @@ async def dispatch(
     return Dispatched(sessions_started=len(wanted), leases_expired=expired)
 
 
+def _worst_case_dollars(reading: Reading, spending: Spending) -> Decimal:
+    """What one session may cost at most, which is reserved for it before it begins."""
+    if reading.rents:
+        return Decimal(str(spending.max_dollars_per_host))
+    hours = Decimal(reading.session_minutes) / 60
+    return Decimal(str(spending.own_machine_dollars_per_hour)) * hours
+
+
 async def close_lost_sessions(database: Database) -> int:
-    """Close sessions whose flow run is over (crashed, cancelled, deleted); return how many.
+    """Close sessions that are overdue, or whose flow run is over; return how many.
 
     Call `dispatch` afterwards: their pages wait again.
     """
     async with database.connect() as db:
+        lost = len(await close_overdue_sessions(db))
+    async with database.connect() as db:
         sessions = await open_sessions(db)
-    lost = 0
     try:
         async with get_client() as client:
             for session in sessions:
-                reason = await _end_of_run(client, session)
-                if reason is not None:
+                end = await _end_of_run(client, session)
+                if end is not None:
                     async with database.connect() as db:
-                        await close_session(db, session.id, reason=reason)
+                        await close_session(db, session.id, reason=end.reason, failed=end.failed)
                     lost += 1
     except httpx.TransportError as error:
         raise prefect_unreachable() from error
     return lost
 
 
-async def _end_of_run(client: PrefectClient, session: Session) -> str | None:
+@dataclass(frozen=True, slots=True)
+class _End:
+    """How a run ended, and whether that was nobody's wish."""
+
+    reason: str
+    failed: bool
+
+
+async def _end_of_run(client: PrefectClient, session: Session) -> _End | None:
     if session.flow_run_id is None:
         return None
     try:
         run = await client.read_flow_run(session.flow_run_id)
     except ObjectNotFound:
-        return "its flow run was deleted"
+        return _End("its flow run was deleted", failed=False)
     if run.state is None or not run.state.is_final():
         return None
-    return f"its flow run ended as {run.state.name}"
+    failed = run.state.is_crashed() or run.state.is_failed()
+    return _End(f"its flow run ended as {run.state.name}", failed=failed)
 
 
 async def _start_sessions(

@@ -15,7 +15,10 @@ from datetime import timedelta
 from typing import TypeVar
 from uuid import uuid4
 
+import psycopg
+
 from blocks.database import Database
+from schema.failures import AseagiError
 from sql.drains import hold, release
 
 TRIGGER_WINDOW_SECONDS = 30
@@ -63,7 +66,8 @@ async def single_flight(database: Database, name: str) -> AsyncGenerator[Drain |
     """Hold `name` while the body runs; None when another drain holds it already.
 
     The hold is renewed in the background. A drain that loses it (its process was
-    asleep for that long) stops at its next batch: `lost` becomes true.
+    asleep for that long, or the database was away) stops at its next batch: `lost`
+    becomes true. A hold that cannot be given back at the end runs out by itself.
     """
     drain = Drain()
     async with database.connect() as db:
@@ -78,12 +82,20 @@ async def single_flight(database: Database, name: str) -> AsyncGenerator[Drain |
         renewing.cancel()
         with contextlib.suppress(asyncio.CancelledError):
             await renewing
-        async with database.connect() as db:
-            await release(db, name, holder=drain.holder)
+        with contextlib.suppress(AseagiError, psycopg.Error):
+            async with database.connect() as db:
+                await release(db, name, holder=drain.holder)
 
 
 async def _renew(database: Database, name: str, drain: Drain) -> None:
+    held_until = time.monotonic() + HOLD_FOR.total_seconds()
     while not drain.lost:
         await asyncio.sleep(RENEW_SECONDS)
-        async with database.connect() as db:
-            drain.lost = not await hold(db, name, holder=drain.holder, ttl=HOLD_FOR)
+        asked = time.monotonic()
+        try:
+            async with database.connect() as db:
+                drain.lost = not await hold(db, name, holder=drain.holder, ttl=HOLD_FOR)
+            held_until = asked + HOLD_FOR.total_seconds()
+        except (AseagiError, psycopg.Error):
+            # The database is away for a moment; the hold lasts a little longer.
+            drain.lost = time.monotonic() >= held_until

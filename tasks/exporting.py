@@ -1,9 +1,11 @@
 """Turn stored documents into the rows and files of an export, and put them into the bucket."""
 
 import asyncio
+import secrets
 import tempfile
 from collections.abc import Sequence
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -39,6 +41,11 @@ class ExportedFile:
     key: str
     size_bytes: int
     link: str
+
+
+def new_export_name() -> str:
+    """A name for an export: sorts by time (UTC), and no other export has it."""
+    return f"{datetime.now(UTC):%Y-%m-%d-%H%M%S}-{secrets.token_hex(3)}"
 
 
 def export_key(export: str, name: str) -> str:

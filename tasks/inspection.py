@@ -1,7 +1,8 @@
 """What a file is: its true type from its content, its pages, the text they carry.
 
 Every answer comes from the bytes, none from the name. A file that cannot be taken in
-raises `BadInput` with a line that its owner understands.
+raises `BadInput` with a line that its owner understands; a disk that is full or broken
+raises `OSError`, since the file may be as good as ever.
 """
 
 import threading
@@ -28,6 +29,9 @@ PDF, JPEG, PNG = "application/pdf", "image/jpeg", "image/png"
 
 _PDFIUM = threading.Lock()
 """PDFium is not thread-safe: one document at a time in this process."""
+
+_DECODING = threading.Lock()
+"""A picture of the largest size is 360 MB when decoded, as much as a small server can spare."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,6 +72,7 @@ def _pdf_pages(path: Path) -> tuple[str | None, ...]:
         try:
             document = pdfium.PdfDocument(path)
         except pdfium.PdfiumError as error:
+            _check_readable(path)
             raise BadInput(_pdf_reason(error)) from error
         try:
             count = len(document)
@@ -78,6 +83,13 @@ def _pdf_pages(path: Path) -> tuple[str | None, ...]:
             return tuple(_believable_text(document, index) for index in range(count))
         finally:
             document.close()
+
+
+def _check_readable(path: Path) -> None:
+    """Raise `OSError` if the disk cannot give the whole file, which PDFium does not tell apart."""
+    with path.open("rb") as file:
+        while file.read(1 << 20):
+            pass
 
 
 def _has_its_end(path: Path) -> bool:
@@ -126,7 +138,7 @@ def _picture_share(page: pdfium.PdfPage) -> float:
 
 def _check_image(path: Path) -> None:
     try:
-        with warnings.catch_warnings():
+        with _DECODING, warnings.catch_warnings():
             warnings.simplefilter("ignore", Image.DecompressionBombWarning)
             with Image.open(path, formats=("JPEG", "PNG")) as image:
                 width, height = image.size
@@ -142,4 +154,7 @@ def _check_image(path: Path) -> None:
         SyntaxError,
         ValueError,
     ) as error:
+        # Pillow's own complaints about a picture are OSErrors without a number.
+        if isinstance(error, OSError) and error.errno is not None:
+            raise
         raise BadInput("The picture is damaged and cannot be opened.") from error

@@ -4,6 +4,7 @@
     app_dsn         the same database, as the application
     dashboard_dsn   the same database, as the read-only dashboard
     db              an open connection, as the application
+    house           the same, with the owner connected too, and what a house does
 
 The processes of pytest-xdist share the server: whoever comes first starts it, whoever
 leaves last stops it. What a run that was killed left behind is stopped by the next one.
@@ -27,11 +28,12 @@ from uuid import uuid4
 import psutil
 import psycopg
 import pytest
-from psycopg import sql
+from psycopg import AsyncConnection, sql
 
 from sql.connection import Connection, connect
 from sql.migrate import migrate
 from stack.postgres import start_postgres
+from tests.sql.house import House
 
 TEMPLATE = "aseagi_template"
 STOP_SECONDS = 30
@@ -234,3 +236,10 @@ async def db(app_dsn: str) -> AsyncGenerator[Connection]:
     """A connection to the test's database, as the application."""
     async with connect(app_dsn) as connection:
         yield connection
+
+
+@pytest.fixture
+async def house(fresh_database: FreshDatabase, db: Connection) -> AsyncGenerator[House]:
+    """A house to test in: the test's database with the application and its owner connected."""
+    async with await AsyncConnection.connect(fresh_database.dsn(), autocommit=True) as owner:
+        yield House(fresh_database.dsn("aseagi_app"), db, owner)

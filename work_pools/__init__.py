@@ -2,5 +2,6 @@
 which registers them; it stays light for that reason."""
 
 from work_pools.local import LocalWorker
+from work_pools.vastai.worker import VastWorker
 
-__all__ = ["LocalWorker"]
+__all__ = ["LocalWorker", "VastWorker"]

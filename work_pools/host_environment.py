@@ -6,6 +6,7 @@ its environment is built here, from nothing, and holds only what is named here.
 """
 
 import hashlib
+import json
 import os
 import secrets
 from dataclasses import dataclass
@@ -15,10 +16,13 @@ from uuid import UUID
 
 from blocks.gateway import Gateway
 from sql.connection import Connection
+from sql.controls import read_namespace
 from sql.sessions import Begun, NewAttempt, NotBegun, begin_attempt
 
 TOKEN_BYTES = 32
 HEARTBEAT_SECONDS = 30
+LOG_BATCH_BYTES = 500_000
+LOG_BYTES = 100_000
 
 INHERITED = (
     "PATH",
@@ -53,10 +57,17 @@ class HostTerms:
     dollars_per_hour: Decimal
     budget_dollars: Decimal
     max_hosts: int
+    max_dollars: Decimal | None = None
+    """What it may cost; a rented host is destroyed once it has cost so much."""
+    marketplace_url: str | None = None
+    """Where a rented host asks to be destroyed when its work is over."""
+    rehearsal: bool = False
 
     @property
     def worst_case_dollars(self) -> Decimal:
-        """The price of the whole lifetime, which is reserved before the host is asked for."""
+        """What is reserved before the host is asked for: its limit, or its whole lifetime."""
+        if self.max_dollars is not None:
+            return self.max_dollars
         return self.dollars_per_hour * Decimal(self.lifetime.total_seconds()) / 3600
 
 
@@ -84,23 +95,35 @@ async def host_environment(
             token_hash=hashlib.sha256(token.encode()).digest(),
             lifetime=terms.lifetime,
             provider=terms.provider,
-            label=f"aseagi-{flow_run_id.hex}-{run_count}-{secrets.token_hex(8)}",
+            label=await _label(db, flow_run_id, run_count),
             dollars_per_hour=terms.dollars_per_hour,
             reserved_dollars=terms.worst_case_dollars,
             budget_dollars=terms.budget_dollars,
             max_hosts=terms.max_hosts,
+            max_dollars=terms.max_dollars,
+            rehearsal=terms.rehearsal,
         ),
         session_id=session_id,
     )
     if isinstance(begun, NotBegun):
         return begun
+    own_end = {"ASEAGI_MARKETPLACE_URL": terms.marketplace_url} if terms.marketplace_url else {}
     return HostOrder(
         begun,
-        {
+        own_end
+        | {
             "ASEAGI_GATEWAY_URL": gateway.url,
             "ASEAGI_HOST_TOKEN": token,
+            "ASEAGI_LIFETIME_SECONDS": f"{terms.lifetime.total_seconds():.0f}",
             "PREFECT__FLOW_RUN_ID": str(flow_run_id),
-            "PREFECT_API_URL": gateway.prefect_api_url,
+            # Prefect through the gateway's door: its client sends this header with every call.
+            "PREFECT_API_URL": f"{gateway.url.rstrip('/')}/prefect/api",
+            "PREFECT_CLIENT_CUSTOM_HEADERS": json.dumps({"Authorization": f"Bearer {token}"}),
+            # About as patient as the host's own client while the gateway is away.
+            "PREFECT_CLIENT_MAX_RETRIES": "7",
+            # The door takes less at a time than Prefect would send.
+            "PREFECT_LOGGING_TO_API_BATCH_SIZE": str(LOG_BATCH_BYTES),
+            "PREFECT_LOGGING_TO_API_MAX_LOG_SIZE": str(LOG_BYTES),
             "PREFECT_CLIENT_CSRF_SUPPORT_ENABLED": "false",
             "PREFECT_CLIENT_SERVER_VERSION_CHECK_ENABLED": "false",
             "PREFECT_FLOWS_HEARTBEAT_FREQUENCY": str(HEARTBEAT_SECONDS),
@@ -108,6 +131,12 @@ async def host_environment(
             "PYTHONUNBUFFERED": "1",
         },
     )
+
+
+async def _label(db: Connection, flow_run_id: UUID, run_count: int) -> str:
+    """Of this house, of this attempt, and not to be guessed: 46 characters."""
+    namespace = await read_namespace(db)
+    return f"aseagi-{namespace}-{flow_run_id.hex[:8]}-{run_count}-{secrets.token_hex(8)}"
 
 
 def inherited_environment() -> dict[str, str]:

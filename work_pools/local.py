@@ -9,6 +9,7 @@ without harm to the sessions it started:
 
     process gone, run not at its end     the run is marked Crashed, its session closed
     run cancelled in the UI              the process tree is killed, the run Cancelled
+    session closed, process goes on      the process tree is killed after a minute
     run pending, no process, a minute    the worker that took it died: Crashed
 
 Nothing is rescheduled: the dispatcher, which is woken, wants a new session when pages
@@ -27,6 +28,7 @@ from uuid import UUID
 
 import anyio.abc
 import httpx
+import psutil
 import psycopg
 from prefect.client.schemas.filters import (
     FlowRunFilter,
@@ -36,7 +38,11 @@ from prefect.client.schemas.filters import (
     WorkPoolFilterName,
 )
 from prefect.client.schemas.objects import StateType
-from prefect.exceptions import InfrastructureNotAvailable, InfrastructureNotFound
+from prefect.exceptions import (
+    InfrastructureNotAvailable,
+    InfrastructureNotFound,
+    PrefectException,
+)
 from prefect.states import Cancelled, Completed, Crashed
 from prefect.utilities.engine import propose_state
 from prefect.workers.base import (
@@ -53,7 +59,13 @@ from blocks.reading import Reading
 from blocks.spending import Spending
 from blocks.wakeups import session_lost
 from schema.failures import AseagiError
-from sql.sessions import NotBegun, close_session, find_session, host_is_running
+from sql.sessions import (
+    NotBegun,
+    close_session,
+    find_session,
+    host_is_running,
+    overstaying_hosts,
+)
 from work_pools.host_environment import (
     HostOrder,
     HostTerms,
@@ -173,7 +185,13 @@ class LocalWorker(BaseWorker[BaseJobConfiguration, LocalVariables, LocalWorkerRe
             await asyncio.sleep(OBSERVE_SECONDS)
             try:
                 await self._observe()
-            except (AseagiError, httpx.HTTPError, psycopg.Error) as error:
+            except (
+                AseagiError,
+                PrefectException,
+                httpx.HTTPError,
+                psycopg.Error,
+                psutil.Error,
+            ) as error:
                 # Blind for now: nothing is concluded from what cannot be seen.
                 log.warning("cannot look after sessions: %s", error)
 
@@ -194,6 +212,17 @@ class LocalWorker(BaseWorker[BaseJobConfiguration, LocalVariables, LocalWorkerRe
         for run in runs:
             if run.id not in self._submitting_flow_run_ids:
                 await self._look_after(run)
+        await self._kill_overstaying_hosts()
+
+    async def _kill_overstaying_hosts(self) -> None:
+        """End processes that live on after their session was closed."""
+        database = await load(Database)
+        async with database.connect() as db:
+            hosts = await overstaying_hosts(db, machine=platform.node())
+        for instance_id, reason in hosts:
+            process = LocalProcess.parse(instance_id)
+            if process is not None and await asyncio.to_thread(process.kill):
+                log.warning("killed process %s, whose session closed: %s", process.pid, reason)
 
     async def _look_after(self, run: "FlowRun") -> None:
         state = run.state
@@ -201,8 +230,12 @@ class LocalWorker(BaseWorker[BaseJobConfiguration, LocalVariables, LocalWorkerRe
         if state is None or (process is not None and not process.is_here):
             return
         if process is None:
-            if state.is_pending() and datetime.now(UTC) - state.timestamp > ABANDONED_AFTER:
+            if datetime.now(UTC) - state.timestamp <= ABANDONED_AFTER:
+                return
+            if state.is_pending():
                 await self._end(run, Crashed(message="The worker died before it started a host."))
+            elif state.is_cancelling():
+                await self._end(run, Cancelled(message="Cancelled before a host was started."))
             return
         alive = process.find() is not None
         if state.is_cancelling():
@@ -223,6 +256,11 @@ class LocalWorker(BaseWorker[BaseJobConfiguration, LocalVariables, LocalWorkerRe
         async with database.connect() as db:
             session_id = await find_session(db, run.id)
             if session_id is not None:
-                await close_session(db, session_id, reason=state.message or state.name or "ended")
+                await close_session(
+                    db,
+                    session_id,
+                    reason=state.message or state.name or "ended",
+                    failed=not state.is_cancelled(),
+                )
         if session_id is not None:
             session_lost(session_id)

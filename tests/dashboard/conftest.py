@@ -132,10 +132,11 @@ class Rows:
         self.run(
             """
             insert into aseagi.gpu_hosts (session_id, attempt_id, provider, label, state,
-                dollars_per_hour, reserved_dollars, created_at)
-            values (%s, %s, 'vastai', %s, 'running', 0.25, %s, %s)
+                instance_id, dollars_per_hour, reserved_dollars, created_at, ordered_at)
+            values (%s, %s, 'vastai', %s, 'running', %s, 0.25, %s, %s, now())
             """,
-            session, attempt, f"host-{attempt.hex[:8]}", reserved_dollars, created,
+            session, attempt, f"host-{attempt.hex[:8]}", str(attempt.int % 10**9),
+            reserved_dollars, created,
         )  # fmt: skip
 
     def failed_arrival(self, key: str, reason: str) -> None:

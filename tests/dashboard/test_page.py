@@ -158,7 +158,7 @@ def test_a_database_that_was_never_migrated_is_one_line(empty_dsn: str) -> None:
     page = look(empty_dsn)
 
     (line,) = page.error
-    assert "Postgres refused" in line.value
+    assert "aseagi deploy" in line.value
 
 
 _OPEN_APP = f"""

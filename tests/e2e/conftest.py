@@ -45,6 +45,8 @@ def stack() -> Generator[Stack]:
         "ASEAGI_READING_ENGINE": "paced",
         "ASEAGI_READING_IDLE_SECONDS": "2",
         "ASEAGI_READING_LEASE_SECONDS": "10",
+        # Machines of one's own: these tests kill their processes themselves.
+        "ASEAGI_READING_DEPLOYMENT": "ocr/local",
     }
     running = start_stack(state_dir, print, dashboard=False, settings=settings)
     os.environ.update(running.environment)

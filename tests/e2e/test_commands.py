@@ -2,11 +2,14 @@
 
 import json
 import os
+import pty
+import shutil
 import signal
 import subprocess
 import sys
+import tempfile
 import time
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 import pytest
@@ -14,21 +17,22 @@ import pytest
 from bench.throughput import letter
 from sql.connection import Connection
 from stack.embedded import Stack
-from stack.processes import processes_of
+from stack.processes import processes_of, sweep
+
+PROGRAM = str(Path(sys.executable).parent / "aseagi")
 
 
 def aseagi(
     *words: str, environment: Mapping[str, str] | None = None, cwd: Path | None = None
 ) -> subprocess.CompletedProcess[str]:
     """Run the program as a person would; never with a terminal."""
-    program = str(Path(sys.executable).parent / "aseagi")
     plain = {
         name: value
         for name, value in os.environ.items()
         if not name.startswith(("PREFECT", "ASEAGI"))
     }
     return subprocess.run(
-        [program, *words],
+        [PROGRAM, *words],
         env={**plain, **(environment or {})},
         cwd=cwd,
         capture_output=True,
@@ -189,8 +193,8 @@ def test_a_missing_block_is_one_clear_line(stack: Stack, environment: dict[str, 
     ("owner", "says"),
     [
         ("", "ASEAGI_DATABASE_OWNER_URL is not set"),
-        ("postgresql://nobody@127.0.0.1:9/aseagi", "does not answer"),
-        ("mysql://x", "cannot be understood"),
+        ("postgresql://nobody@127.0.0.1:9/aseagi", "is ASEAGI_DATABASE_OWNER_URL right"),
+        ("mysql://x", "Check ASEAGI_DATABASE_OWNER_URL"),
     ],
 )
 def test_deploy_says_what_is_wrong_with_the_database(
@@ -202,19 +206,33 @@ def test_deploy_says_what_is_wrong_with_the_database(
     assert says in says_one_line(done)
 
 
-def test_ctrl_c_stops_everything_that_up_started(tmp_path: Path) -> None:
-    state = Path("/tmp") / f"aseagi-up-{os.getpid()}" / ".aseagi"  # noqa: S108 - Postgres' user must reach it
-    program = str(Path(sys.executable).parent / "aseagi")
-    with (tmp_path / "up.log").open("wb") as log:
+@pytest.fixture
+def state() -> Iterator[Path]:
+    """A state folder for a stack of the test's own; nothing of it may be left running."""
+    # Not pytest's folder: Postgres' system user must reach it.
+    folder = Path(tempfile.mkdtemp(prefix="aseagi-own-"))
+    yield folder / ".aseagi"
+    assert processes_of(folder / ".aseagi") == []
+    shutil.rmtree(folder, ignore_errors=True)
+
+
+def said_by(program: subprocess.Popen[bytes], log: Path, words: str) -> None:
+    """Wait until the program has said so."""
+    deadline = time.monotonic() + 120
+    while words not in log.read_text():
+        assert program.poll() is None, log.read_text()
+        assert time.monotonic() < deadline, log.read_text()
+        time.sleep(0.2)
+
+
+def test_ctrl_c_stops_everything_that_up_started(tmp_path: Path, state: Path) -> None:
+    log = tmp_path / "up.log"
+    with log.open("wb") as out:
         up = subprocess.Popen(
-            [program, "up", "--no-dashboard", "--state", str(state)], stdout=log, stderr=log
+            [PROGRAM, "up", "--no-dashboard", "--state", str(state)], stdout=out, stderr=out
         )
     try:
-        deadline = time.monotonic() + 120
-        while "Ctrl-C stops everything" not in (tmp_path / "up.log").read_text():
-            assert up.poll() is None, (tmp_path / "up.log").read_text()
-            assert time.monotonic() < deadline
-            time.sleep(0.2)
+        said_by(up, log, "Ctrl-C stops everything")
         assert len(processes_of(state)) > 5
         second = says_one_line(aseagi("up", "--state", str(state)))
         assert "already running" in second
@@ -223,3 +241,59 @@ def test_ctrl_c_stops_everything_that_up_started(tmp_path: Path) -> None:
         assert processes_of(state) == []
     finally:
         up.kill()
+        sweep(state)
+
+
+def test_closing_the_terminal_stops_everything_that_up_started(state: Path) -> None:
+    terminal, end = pty.openpty()
+    up = subprocess.Popen(
+        # The terminal is its own, so the kernel tells it when that is gone.
+        ["setsid", "--ctty", PROGRAM, "up", "--no-dashboard", "--state", str(state)],  # noqa: S607
+        stdin=end,
+        stdout=end,
+        stderr=end,
+    )
+    os.close(end)
+    try:
+        said = b""
+        while b"Ctrl-C stops everything" not in said:
+            said += os.read(terminal, 4096)
+        assert len(processes_of(state)) > 5
+        os.close(terminal)
+        assert up.wait(30) == 0
+        assert processes_of(state) == []
+    finally:
+        up.kill()
+        sweep(state)
+
+
+def test_a_terminated_demo_stops_the_stack_it_started(tmp_path: Path, state: Path) -> None:
+    log = tmp_path / "demo.log"
+    with log.open("wb") as out:
+        demo = subprocess.Popen([PROGRAM, "demo", "--state", str(state)], stdout=out, stderr=out)
+    try:
+        said_by(demo, log, "samples added")
+        demo.send_signal(signal.SIGTERM)
+        demo.send_signal(signal.SIGHUP)
+        assert demo.wait(60) == 130
+        assert "Traceback" not in log.read_text()
+        assert processes_of(state) == []
+    finally:
+        demo.kill()
+        sweep(state)
+
+
+def test_process_reads_what_waits_for_the_night_too(
+    stack: Stack, empty: None, environment: dict[str, str], tmp_path: Path
+) -> None:
+    (tmp_path / "a.png").write_bytes(letter(32_000))
+    words = ("add", "--matter", "night", "--lane", "nightly", str(tmp_path / "a.png"))
+    assert aseagi(*words, environment=environment).returncode == 0
+    done = aseagi("process", "--wait", "--timeout-minutes", "1.5", environment=environment)
+    assert done.returncode == 0, done.stderr
+
+
+def test_a_matter_that_is_no_folders_name_is_one_clear_line(tmp_path: Path) -> None:
+    (tmp_path / "a.png").write_bytes(letter(1))
+    line = says_one_line(aseagi("add", "--matter", "../x", str(tmp_path / "a.png"), cwd=tmp_path))
+    assert "matter's name" in line

@@ -18,6 +18,7 @@ from blocks.loading import load
 from blocks.object_storage import ObjectStorage
 from blocks.reading import Reading
 from gateway.app import create_app
+from gateway.prefect_api import open_prefect_api
 from gateway.services import Services
 from schema.failures import Failure, Stage
 from schema.host import (
@@ -58,6 +59,15 @@ class Door:
         assert isinstance(order, HostOrder)
         return order.environment["ASEAGI_HOST_TOKEN"]
 
+    async def begun_session(self) -> str:
+        """Begin a session for a page that is settled by the time it is asked for."""
+        async with self.pool.connection() as db:
+            document = await add_document(db)
+        token = await self.session()
+        async with self.pool.connection() as db:
+            await db.execute("delete from aseagi.documents where id = %s", (document,))
+        return token
+
     async def post(self, path: str, token: str, body: object) -> httpx.Response:
         return await self.http.post(path, json=body, headers=_bearer(token))
 
@@ -65,6 +75,9 @@ class Door:
         answer = await self.post("/host/lease", token, {"limit": limit})
         assert answer.status_code == 200, answer.text
         return LeaseResponse.model_validate_json(answer.content)
+
+
+JSON = "application/json"
 
 
 def _bearer(token: str) -> dict[str, str]:
@@ -77,10 +90,15 @@ async def door(stack: Stack) -> AsyncGenerator[Door]:
     stack.servers.postgres.create_database_if_missing(name)
     migrate(stack.servers.postgres.dsn(name))
     gateway = await load(Gateway)
-    async with make_pool(stack.servers.postgres.dsn(name, "aseagi_app"), max_size=4) as pool:
+    dsn = stack.servers.postgres.dsn(name, "aseagi_app")
+    async with make_pool(dsn, max_size=4) as pool, open_prefect_api() as prefect:
         app = create_app()
         app.state.services = Services(
-            pool=pool, storage=await load(ObjectStorage), gateway=gateway, reading=Reading()
+            pool=pool,
+            storage=await load(ObjectStorage),
+            gateway=gateway,
+            reading=Reading(),
+            prefect=prefect,
         )
         transport = httpx.ASGITransport(app)
         async with httpx.AsyncClient(transport=transport, base_url="http://gateway") as http:
@@ -323,6 +341,101 @@ async def test_after_close_the_token_does_no_more_work(door: Door) -> None:
     await door.post("/host/complete", token, report(lease.lease_id, read(document, 1)))
     assert (await door.post("/host/close", token, {})).json() == {"closed": True}
     assert (await door.post("/host/lease", token, {})).status_code == 409
+
+
+async def test_closing_again_after_the_answer_was_lost_is_answered_closed(door: Door) -> None:
+    token = await door.begun_session()
+    for _ in range(2):
+        answer = await door.post("/host/close", token, {})
+        assert (answer.status_code, answer.json()) == (200, {"closed": True})
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"rotation_degrees": 45},
+        {"width_pixels": 2**31},
+        {"height_pixels": 2**31},
+        {"seconds": 1e39},
+        {"confidence": "NaN"},
+        {"engine": "x" * 101},
+        {"page": 2**31},
+    ],
+)
+async def test_a_value_the_tables_cannot_hold_is_refused(
+    door: Door, change: dict[str, object]
+) -> None:
+    async with door.pool.connection() as db:
+        document = await add_document(db)
+    token = await door.session()
+    lease = (await door.lease(token)).lease
+    assert lease is not None
+    told = read(document, 1).model_dump(mode="json")
+    (told if "page" in change else told["result"]).update(change)
+    body = report(lease.lease_id) | {"results": [told]}
+    answer = await door.post("/host/complete", token, body)
+    assert answer.status_code == 422, answer.text
+    assert await text_of(door, document) is None
+
+
+async def test_nul_in_any_text_is_left_out(door: Door) -> None:
+    async with door.pool.connection() as db:
+        document = await add_document(db, pages=2)
+    token = await door.session()
+    answer = await door.post("/host/lease", token, {"engine": "a\0b"})
+    lease = LeaseResponse.model_validate_json(answer.content).lease
+    assert lease is not None
+    failure = {"stage": "read", "reason": "to\0rn", "retry_helps": False}
+    result = read(document, 1, "be\0fore").model_dump(mode="json")
+    result["result"]["engine"] = "en\0gine"
+    body = report(lease.lease_id) | {
+        "results": [result],
+        "failures": [{"document_id": str(document), "page": 2, "failure": failure}],
+    }
+    answer = await door.post("/host/complete", token, body)
+    assert answer.json() == {"accepted": 2, "refused": 0}
+    assert (await door.post("/host/close", token, {"reason": "d\0one"})).json() == {"closed": True}
+    async with door.pool.connection() as db:
+        cursor = await db.execute(
+            """
+            select string_agg(coalesce(page.text, page.error->>'reason'), ' ' order by number),
+                max(page.engine), max(session.engine), max(session.close_reason)
+            from aseagi.pages page, aseagi.ocr_sessions session
+            """
+        )
+        assert await cursor.fetchone() == ("before torn", "engine", "ab", "done")
+
+
+async def test_a_body_is_refused_before_it_is_read(door: Door) -> None:
+    token = await door.begun_session()
+    sent = 0
+
+    async def endless() -> AsyncGenerator[bytes]:
+        nonlocal sent
+        while True:
+            sent += 1
+            yield b" " * 16_384
+
+    declared = {"Content-Length": str(10 * 1024**3)}
+    for path in ("/host/lease", "/host/complete", "/events/s3", "/prefect/api/logs/"):
+        answer = await door.http.post(path, content=b"x", headers=_bearer(token) | declared)
+        assert answer.status_code == 413, path
+    answer = await door.http.post("/host/lease", content=endless(), headers=_bearer(token))
+    assert answer.status_code == 413
+    assert sent == 5, "one piece more than fits"
+    sent = 0
+    answer = await door.http.post("/host/complete", content=endless(), headers=_bearer("forged"))
+    assert (answer.status_code, sent) == (401, 0)
+
+
+async def test_a_refusal_does_not_repeat_what_the_request_said(door: Door) -> None:
+    token = await door.begun_session()
+    for body in (b'{"limit": NaN}', b'{"limit": "private words"}', b'{"\\ud800": 1}', b"\xff"):
+        answer = await door.http.post(
+            "/host/lease", content=body, headers={**_bearer(token), "Content-Type": JSON}
+        )
+        assert answer.status_code in {400, 422}, body
+        assert "private words" not in answer.text
 
 
 async def test_a_pause_ends_leasing_and_closes_though_pages_wait(door: Door) -> None:

@@ -1,6 +1,8 @@
 """What a host is given, and how a session is ended from outside."""
 
 import asyncio
+import contextlib
+from pathlib import Path
 from uuid import UUID
 
 import psutil
@@ -45,6 +47,15 @@ def _environments(process: LocalProcess) -> list[dict[str, str]]:
     ]
 
 
+def _written(home: Path) -> bytes:
+    """All that lies in a host's home, files that vanish meanwhile aside."""
+    contents: list[bytes] = []
+    for file in home.rglob("*"):
+        with contextlib.suppress(OSError):
+            contents.append(file.read_bytes() if file.is_file() else b"")
+    return b"\n".join(contents)
+
+
 async def test_a_running_host_holds_its_token_and_no_other_secret(
     stack: Stack, empty: None, db: Connection, database: Database, storage: ObjectStorage
 ) -> None:
@@ -66,17 +77,27 @@ async def test_a_running_host_holds_its_token_and_no_other_secret(
         gateway.s3_events_token.get_secret_value(),
         stack.servers.object_store.secret_key,
         stack.servers.object_store.access_key,
+        stack.addresses.prefect_api_url,
     }
+    homes = {Path(one["PREFECT_HOME"]) for one in environments if "PREFECT_HOME" in one}
+    assert len(homes) == 1
+    written = await asyncio.to_thread(_written, homes.pop())
+    assert not [secret for secret in secrets if secret.encode() in written]
     for environment in environments:
         values = "\n".join(environment.values())
         assert not [secret for secret in secrets if secret in values]
         names = {name for name in environment if name.startswith(("ASEAGI", "PREFECT", "AWS"))}
         assert names <= {
             "ASEAGI_GATEWAY_URL",
+            "ASEAGI_LIFETIME_SECONDS",
             "ASEAGI_HOST_TOKEN",
             "ASEAGI_STACK",
             "PREFECT_API_URL",
             "PREFECT_HOME",
+            "PREFECT_CLIENT_CUSTOM_HEADERS",
+            "PREFECT_CLIENT_MAX_RETRIES",
+            "PREFECT_LOGGING_TO_API_BATCH_SIZE",
+            "PREFECT_LOGGING_TO_API_MAX_LOG_SIZE",
             "PREFECT_CLIENT_CSRF_SUPPORT_ENABLED",
             "PREFECT_CLIENT_SERVER_VERSION_CHECK_ENABLED",
             "PREFECT_FLOWS_HEARTBEAT_FREQUENCY",

@@ -145,7 +145,12 @@ class House:
         return await self.add(new_document(*[None] * pages, lane=lane))
 
     async def want(
-        self, *, max_hosts: int = 4, pages_per_session: int = 100, budget: str = "50"
+        self,
+        *,
+        max_hosts: int = 4,
+        pages_per_session: int = 100,
+        session_dollars: str = "0.36",
+        budget: str = "50",
     ) -> int:
         """Insert the sessions the dispatcher would."""
         async with self.db.transaction():
@@ -154,6 +159,7 @@ class House:
                 lanes=(Lane.NOW, Lane.BULK),
                 max_hosts=max_hosts,
                 pages_per_session=pages_per_session,
+                session_dollars=Decimal(session_dollars),
                 budget_dollars=Decimal(budget),
             )
 
@@ -203,10 +209,10 @@ class House:
                 outcomes=all_read(lease) if outcomes is None else outcomes,
             )
 
-    async def close(self, session_id: UUID, *, reason: str = "over") -> None:
+    async def close(self, session_id: UUID, *, reason: str = "over", failed: bool = False) -> None:
         """End a session."""
         async with self.db.transaction():
-            await close_session(self.db, session_id, reason=reason)
+            await close_session(self.db, session_id, reason=reason, failed=failed)
 
     async def pass_time_of(self, lease: LeaseRow) -> None:
         """Let the time of a lease be over."""

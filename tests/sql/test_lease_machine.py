@@ -142,16 +142,36 @@ class LeaseMachine(RuleBasedStateMachine):
     async def _lease(self, host: Begun, limit: int) -> LeaseRow | None:
         if not await self._is_current(host):
             return None  # the gateway has turned it away
+        held = await self._pages_held(host)
+        waiting = await self.house.rows(
+            "select attempts from aseagi.pages where state = 'waiting' "
+            "order by lane, attempts > 0, queued_at, document_id, number"
+        )
         lease = await self.house.try_lease(host, limit=limit)
+        last_chance = MAX_ATTEMPTS - 1
         if lease is None:
-            assert await self.house.rows("select 1 from aseagi.pages where state='waiting'") == []
+            assert not waiting or (
+                held and (waiting[0][0] >= last_chance or max(held) > last_chance)
+            )
             return None
         assert 1 <= len(lease.pages) <= limit
-        assert len(lease.pages) == 1 or all(
-            page.attempts < MAX_ATTEMPTS - 1 for page in lease.pages
-        )
+        assert not held or max(held) <= last_chance
+        if any(page.attempts >= last_chance for page in lease.pages):
+            assert len(lease.pages) == 1
+            assert not held
         self.leases.append((host, lease))
         return lease
+
+    async def _pages_held(self, host: Begun) -> list[int]:
+        """The attempts of each page that the host's session holds."""
+        rows = await self.house.rows(
+            """
+            select page.attempts from aseagi.pages page
+            join aseagi.leases lease on lease.id = page.lease_id where lease.session_id = %s
+            """,
+            host.session_id,
+        )
+        return [row[0] for row in rows]
 
     async def _is_current(self, host: Begun) -> bool:
         return bool(

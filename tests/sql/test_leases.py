@@ -154,24 +154,40 @@ async def test_an_expired_lease_returns_its_pages(house: House) -> None:
     assert await house.one("select distinct attempts from aseagi.pages") == 2
 
 
-async def test_a_third_attempt_runs_alone(house: House) -> None:
+async def test_pages_that_ended_a_host_come_after_the_fresh_ones(house: House) -> None:
+    suspect = await house.add_scan(2)
+    host = await house.begin()
+    await lose(house, host)
+    fresh = await house.add_scan(2)
+    assert pages_of(await house.lease(host, limit=3)) == [(fresh, 1), (fresh, 2), (suspect, 1)]
+
+
+async def test_a_third_attempt_runs_alone_with_nothing_held_beside_it(house: House) -> None:
     suspect = await house.add_scan(2)
     host = await house.begin()
     await lose(house, host, 2)
-    await house.add_scan(5)
-    # The suspects are the oldest, so they come first: each by itself.
-    assert pages_of(await house.lease(host)) == [(suspect, 1)]
-    assert pages_of(await house.lease(host)) == [(suspect, 2)]
-    assert len(pages_of(await house.lease(host))) == 5
+    fresh = await house.add_scan(5)
+    neighbours = await house.lease(host)
+    assert pages_of(neighbours) == [(fresh, number) for number in range(1, 6)]
+    # The suspects wait until the host holds nothing …
+    assert await house.try_lease(host) is None
+    await house.settle(host, neighbours)
+    alone = await house.lease(host)
+    assert pages_of(alone) == [(suspect, 1)]
+    # … and while it tries one, it is lent nothing else, however urgent.
+    await house.add_scan(1, lane=Lane.NOW)
+    assert await house.try_lease(host) is None
+    await house.settle(host, alone)
+    assert len(pages_of(await house.lease(host))) == 1
 
 
-async def test_a_third_attempt_is_left_out_of_others_leases(house: House) -> None:
+async def test_another_host_may_work_while_one_tries_a_suspect(house: House) -> None:
     suspect = await house.add_scan()
-    host = await house.begin()
+    host, other = await house.begin(), await house.begin()
     await lose(house, host, 2)
-    urgent = await house.add_scan(2, lane=Lane.NOW)
-    assert pages_of(await house.lease(host)) == [(urgent, 1), (urgent, 2)]
     assert pages_of(await house.lease(host)) == [(suspect, 1)]
+    fresh = await house.add_scan()
+    assert pages_of(await house.lease(other)) == [(fresh, 1)]
 
 
 async def test_a_page_lost_three_times_fails_with_a_reason_and_its_document_goes_on(
@@ -395,11 +411,10 @@ async def test_a_report_and_the_end_of_its_session_together_never_deadlock(house
     """Another lease of the session holds a page of the same document, on its last attempt."""
     document_id = await house.add_scan(2)
     host = await house.begin()
-    await lose(house, host, 2, limit=1)
-    await house.change("update aseagi.pages set queued_at = now() where attempts > 0")
+    assert pages_of(await house.lease(host, limit=1)) == [(document_id, 1)]
     reported = await house.lease(host, limit=1)
     assert pages_of(reported) == [(document_id, 2)]
-    assert pages_of(await house.lease(host, limit=1)) == [(document_id, 1)]
+    await house.change("update aseagi.pages set attempts = 3 where number = 1")
     async with (
         house.another_process() as closer,
         house.another_process() as reporter,
@@ -501,3 +516,18 @@ async def test_retrying_starts_every_failed_job_again_but_none_that_has_no_pages
     assert await house.job(unread) == ("queued", "read")
     assert await house.page_states(unread) == ["waiting"]
     assert (await house.job(broken))[0] == "failed"
+
+
+async def test_no_lease_outlives_its_sessions_deadline(house: House) -> None:
+    await house.add_scan()
+    host = await house.begin()
+    lease = await house.lease(host)
+    await house.change("update aseagi.ocr_sessions set deadline_at = now() + interval '5 s'")
+    async with house.transaction():
+        await extend_leases(
+            house.db,
+            attempt_id=host.attempt_id,
+            lease_ids=[lease.id],
+            ttl=timedelta(minutes=3),
+        )
+    assert await house.one("select expires_at <= now() + interval '5 s' from aseagi.leases") is True

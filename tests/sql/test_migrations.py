@@ -2,7 +2,6 @@ import asyncio
 import subprocess
 import sys
 import threading
-import time
 from concurrent.futures import ThreadPoolExecutor
 from uuid import uuid4
 
@@ -51,17 +50,28 @@ def test_two_processes_migrating_at_once_both_succeed(empty_dsn: str) -> None:
 
 
 def test_a_migration_killed_in_the_middle_is_resumed(empty_dsn: str) -> None:
-    program = "import sys; from sql.migrate import migrate; migrate(sys.argv[1])"
-    process = subprocess.Popen([sys.executable, "-c", program, empty_dsn])
-    locked = SQL("select count(*) from pg_class where relname = 'yoyo_lock'")
-    deadline = time.monotonic() + 30
-    while not count_of(empty_dsn, locked) and time.monotonic() < deadline:
-        pass
-    process.kill()
-    process.wait()
-    with psycopg.connect(empty_dsn, autocommit=True) as db:
-        db.execute("delete from aseagi_migrations.yoyo_lock")
-    migrate(empty_dsn)
+    # Killed with every lock held, and a migration applied but not committed.
+    program = """
+import sys, time
+from yoyo.backends.base import DatabaseBackend
+from sql.migrate import migrate
+
+def stay(*_):
+    print("in the middle", flush=True)
+    time.sleep(60)
+
+DatabaseBackend.mark_one = stay
+migrate(sys.argv[1])
+"""
+    process = subprocess.Popen(
+        [sys.executable, "-c", program, empty_dsn], stdout=subprocess.PIPE, text=True
+    )
+    assert process.stdout is not None
+    with process.stdout:
+        assert process.stdout.readline().strip() == "in the middle"
+        process.kill()
+        process.wait()
+    assert migrate(empty_dsn) == MIGRATIONS
     assert migrate(empty_dsn) == 0
     assert count_of(empty_dsn, TABLES) > 0
 
@@ -84,19 +94,48 @@ def test_a_migration_is_applied_and_marked_as_applied_in_one_transaction(
     assert migrate(empty_dsn) == MIGRATIONS
 
 
-def test_a_lock_left_by_a_killed_migration_is_explained(
-    dsn: str, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(migrating, "LOCK_SECONDS", 0.1)
+def test_a_lock_row_left_by_a_killed_migration_hinders_nobody(dsn: str) -> None:
     with psycopg.connect(dsn, autocommit=True) as db:
         db.execute(
             "insert into aseagi_migrations.yoyo_lock (locked, ctime, pid) values (1, now(), %s)",
             [NOBODY],
         )
-        with pytest.raises(RetryLater, match=r"delete from aseagi_migrations\.yoyo_lock"):
-            migrate(dsn)
-        db.execute("delete from aseagi_migrations.yoyo_lock")
     assert migrate(dsn) == 0
+    assert count_of(dsn, SQL("select count(*) from aseagi_migrations.yoyo_lock")) == 0
+
+
+def test_a_migration_that_takes_too_long_is_one_clear_line_for_the_next(
+    dsn: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(migrating, "LOCK_SECONDS", 0.1)
+    with psycopg.connect(dsn) as other:
+        other.execute("select pg_advisory_xact_lock(hashtextextended('aseagi_migrations', 0))")
+        with pytest.raises(RetryLater, match="Another migration is still running"):
+            migrate(dsn)
+    assert migrate(dsn) == 0
+
+
+def test_an_owner_who_may_not_migrate_is_told_which_setting_to_check(
+    fresh_database: FreshDatabase,
+) -> None:
+    with pytest.raises(Misconfigured, match="ASEAGI_DATABASE_OWNER_URL") as refused:
+        migrate(fresh_database.dsn("aseagi_app"))
+    assert "permission denied" in str(refused.value)
+
+
+def test_a_database_never_migrated_asks_for_a_deploy(empty_dsn: str) -> None:
+    with psycopg.connect(empty_dsn) as db, pytest.raises(psycopg.Error) as missing:
+        db.execute("select paused_at from aseagi.controls")
+    error = explain(missing.value, empty_dsn)
+    assert isinstance(error, Misconfigured)
+    assert "aseagi deploy" in str(error)
+    assert "refused" not in str(error)
+
+
+def test_each_address_is_said_to_be_where_it_is_written() -> None:
+    migrating_failed, connecting_failed = refusals("postgresql://somebody@127.0.0.1/x?nonsense=1")
+    assert "Check ASEAGI_DATABASE_OWNER_URL" in str(migrating_failed)
+    assert "Check `dsn` in the block aseagi-database/aseagi" in str(connecting_failed)
 
 
 def test_an_owner_who_is_no_superuser_can_migrate_as_on_supabase(

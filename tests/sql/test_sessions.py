@@ -2,6 +2,7 @@ import asyncio
 from datetime import timedelta
 from decimal import Decimal
 from hashlib import sha256
+from typing import LiteralString
 from uuid import UUID, uuid4
 
 import pytest
@@ -11,6 +12,7 @@ from sql.charges import session_cost
 from sql.connection import Connection
 from sql.controls import pause, read_controls, resume
 from sql.documents import insert_document
+from sql.hosts import order_host
 from sql.sessions import (
     FINAL_REPORTS,
     Attempt,
@@ -19,12 +21,14 @@ from sql.sessions import (
     adopt_run,
     bind_run,
     close_if_idle,
+    close_overdue_sessions,
     close_session,
     find_attempt,
     find_session,
     host_is_running,
     mark_seen,
     open_sessions,
+    overstaying_hosts,
     want_sessions,
 )
 from tests.sql.house import House, new_attempt, new_document, pages_of
@@ -105,8 +109,24 @@ async def test_nothing_is_wanted_once_the_months_budget_is_used_up(house: House)
             ('d', 'gpu', 100, 1, 's', 'x', (now() at time zone 'utc')::date - 32)
         """
     )
-    assert await house.want(budget="8.99") == 0
-    assert await house.want(budget="9.01") == 1
+    assert await house.want(session_dollars="0", budget="8.99") == 0
+    assert await house.want(session_dollars="0", budget="9.01") == 1
+
+
+async def test_no_more_sessions_are_wanted_than_the_budget_bears_at_their_worst(
+    house: House,
+) -> None:
+    await house.add_scan(100)
+
+    async def want(budget: str) -> int:
+        return await house.want(
+            max_hosts=9, pages_per_session=10, session_dollars="1", budget=budget
+        )
+
+    assert await want("0.99") == 0
+    assert await want("2.50") == 2
+    assert await want("2.50") == 0
+    assert await want("3") == 1
 
 
 async def test_what_open_hosts_may_still_cost_counts_against_the_budget(house: House) -> None:
@@ -118,7 +138,7 @@ async def test_what_open_hosts_may_still_cost_counts_against_the_budget(house: H
         "update aseagi.gpu_hosts set state = 'ended', ended_at = now(), end_reason = 'x'"
     )
     await house.close(host.session_id)
-    assert await house.want(max_hosts=9, pages_per_session=10, budget="2.99") == 9
+    assert await house.want(max_hosts=9, pages_per_session=10, budget="2.99") == 8
 
 
 async def test_two_dispatchers_at_once_want_no_more_than_one_would(house: House) -> None:
@@ -132,6 +152,7 @@ async def test_two_dispatchers_at_once_want_no_more_than_one_would(house: House)
                     lanes=[Lane.BULK],
                     max_hosts=2,
                     pages_per_session=10,
+                    session_dollars=Decimal("0.36"),
                     budget_dollars=Decimal(50),
                 )
 
@@ -266,14 +287,29 @@ async def test_a_new_attempt_revokes_the_token_and_the_leases_of_the_one_before(
     assert sorted(hosts, key=str) == [("ended", "replaced by a new attempt"), ("intended", None)]
 
 
-async def test_a_rented_host_outlives_its_session_until_a_listing_says_it_is_gone(
-    house: House,
-) -> None:
+async def test_a_rented_host_must_end_with_its_session_and_has_not_yet(house: House) -> None:
+    await house.add_scan()
+    host = await house.begin(new=new_attempt(uuid4(), provider="vastai"))
+    async with house.transaction():
+        assert await order_host(
+            house.db,
+            host.host_id,
+            offer_id=1,
+            machine_id=2,
+            gpu_name="RTX 4090",
+            dollars_per_hour=Decimal("0.3"),
+            disk_dollars_per_hour=Decimal("0.01"),
+        )
+    await house.close(host.session_id)
+    assert await house.one("select state from aseagi.gpu_hosts") == "ending"
+    assert await house.rows("select id from aseagi.charges") == []
+
+
+async def test_a_host_never_ordered_ends_with_its_session(house: House) -> None:
     await house.add_scan()
     host = await house.begin(new=new_attempt(uuid4(), provider="vastai"))
     await house.close(host.session_id)
-    assert await house.one("select state from aseagi.gpu_hosts") == "intended"
-    assert await house.rows("select id from aseagi.charges") == []
+    assert await house.one("select state from aseagi.gpu_hosts") == "ended"
 
 
 async def test_a_host_that_started_can_be_found_again(house: House) -> None:
@@ -402,6 +438,7 @@ async def test_a_page_committed_after_the_close_decided_gets_a_new_session(house
                     lanes=[Lane.BULK],
                     max_hosts=1,
                     pages_per_session=10,
+                    session_dollars=Decimal("0.36"),
                     budget_dollars=Decimal(50),
                 )
 
@@ -494,3 +531,124 @@ async def test_no_more_sessions_run_than_are_allowed_however_they_were_started(
     refused = await house.try_begin(new=new_attempt(uuid4(), max_hosts=1))
     assert isinstance(refused, NotBegun)
     assert "no more are allowed" in refused.reason
+
+
+# Ending what hangs, and the breaker
+
+
+async def close_overdue(house: House) -> list[UUID]:
+    async with house.transaction():
+        return await close_overdue_sessions(house.db)
+
+
+@pytest.mark.parametrize(
+    ("past", "reason"),
+    [
+        (
+            "update aseagi.ocr_sessions set deadline_at = now() - interval '1 s'",
+            "it reached its deadline",
+        ),
+        (
+            "update aseagi.ocr_sessions set last_seen_at = now() - interval '16 min'",
+            "its host was silent for 15 minutes",
+        ),
+    ],
+)
+async def test_a_session_that_hangs_is_closed_and_its_pages_wait_again(
+    house: House, past: LiteralString, reason: str
+) -> None:
+    document_id = await house.add_scan()
+    host = await house.begin()
+    await house.lease(host)
+    assert await close_overdue(house) == []
+    await house.change(past)
+    assert await close_overdue(house) == [host.session_id]
+    assert await house.one("select close_reason from aseagi.ocr_sessions") == reason
+    assert await house.page_states(document_id) == ["waiting"]
+    assert await close_overdue(house) == []
+
+
+async def test_a_host_that_overstays_its_closed_session_is_named_after_a_minute(
+    house: House,
+) -> None:
+    await house.add_scan()
+    host = await house.begin()
+    async with house.transaction():
+        await host_is_running(house.db, host.host_id, instance_id="here:1:2", machine="here")
+    await house.close(host.session_id, reason="it reached its deadline")
+    async with house.transaction():
+        assert await overstaying_hosts(house.db, machine="here") == []
+    await house.change("update aseagi.gpu_hosts set ended_at = now() - interval '61 s'")
+    async with house.transaction():
+        named = await overstaying_hosts(house.db, machine="here")
+        assert named == [("here:1:2", "it reached its deadline")]
+        assert await overstaying_hosts(house.db, machine="elsewhere") == []
+
+
+async def end_a_session(house: House, *, reads: bool = False, failed: bool = True) -> None:
+    """One session on a fresh page."""
+    await house.add_scan()
+    host = await house.begin()
+    lease = await house.lease(host, limit=1)
+    if reads:
+        await house.settle(host, lease)
+    await house.close(host.session_id, reason="its host died", failed=failed)
+
+
+async def pause_reason(house: House) -> str | None:
+    async with house.transaction():
+        return (await read_controls(house.db)).paused_reason
+
+
+async def test_three_hosts_in_a_row_without_a_page_read_stop_all_spending(house: House) -> None:
+    for _ in range(2):
+        await end_a_session(house)
+        assert await house.want() == 1
+        await house.close(await the_wanted_session(house))
+    await end_a_session(house)
+    assert await house.want() == 0
+    reason = await pause_reason(house)
+    assert reason is not None
+    assert reason.startswith("3 hosts in a row")
+    assert "its host died" in reason
+
+
+async def test_after_resume_the_breaker_counts_anew(house: House) -> None:
+    for _ in range(3):
+        await end_a_session(house)
+    assert await house.want() == 0
+    async with house.transaction():
+        await resume(house.db)
+    assert await house.want() == 1
+    await house.close(await the_wanted_session(house))
+    await end_a_session(house)
+    assert await house.want() == 1
+
+
+@pytest.mark.parametrize("good", [{"reads": True}, {"failed": False}])
+async def test_a_session_that_read_or_was_cancelled_breaks_the_row(
+    house: House, good: dict[str, bool]
+) -> None:
+    await end_a_session(house)
+    await end_a_session(house)
+    await end_a_session(house, **good)
+    await end_a_session(house)
+    await end_a_session(house)
+    assert await house.want() == 1
+    assert await pause_reason(house) is None
+
+
+async def test_one_killer_page_alone_ends_three_hosts_and_stops_nothing(house: House) -> None:
+    document_id = await house.add_scan()
+    for _ in range(3):
+        host = await house.begin()
+        await house.lease(host)
+        await house.close(host.session_id, reason="its host died", failed=True)
+    assert await house.page_states(document_id) == ["failed"]
+    await house.add_scan()
+    assert await house.want() == 1
+    assert await pause_reason(house) is None
+
+
+async def the_wanted_session(house: House) -> UUID:
+    return await house.one("select id from aseagi.ocr_sessions where state = 'wanted'")

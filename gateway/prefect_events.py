@@ -1,0 +1,148 @@
+"""The events of a run, from a host's WebSocket to Prefect.
+
+The host's Prefect client believes it speaks to Prefect; here its login frame is
+answered, and its events, checked one by one, go on through a client with the gateway's
+own login. Nothing of that login is on the host's side of it.
+
+Guarantees: no event passes that is not of the token's own run; the token is asked for
+again every few seconds, so that a revoked one ends its connection too. An event that
+may not pass is dropped and named in the log; a host that keeps on is disconnected.
+"""
+
+import asyncio
+import contextlib
+import logging
+import time
+
+from fastapi import HTTPException, WebSocket, WebSocketDisconnect
+from prefect.events import Event
+from prefect.events.clients import EventsClient, get_events_client
+from pydantic import ValidationError
+from starlette.websockets import WebSocketState
+
+from gateway.attempts import attempt_of
+from gateway.prefect_api import PrefectApi
+from gateway.prefect_messages import EventRefused, HostEvent, forwarded_event
+from gateway.services import Services
+from sql.sessions import Attempt
+
+log = logging.getLogger("aseagi.gateway.prefect")
+
+MAX_EVENT_CHARACTERS = 512 * 1024
+LOGIN_SECONDS = 10.0
+ASK_AGAIN_SECONDS = 5.0
+SEND_SECONDS = 20.0
+REFUSED_AT_MOST = 50
+RECONNECTIONS = 2
+
+POLICY_VIOLATION = 1008
+TOO_BIG = 1009
+TRY_AGAIN_LATER = 1013
+
+
+class _Ended(Exception):
+    """The connection is over; `code` and text tell the host why."""
+
+    def __init__(self, code: int, reason: str) -> None:
+        super().__init__(reason)
+        self.code = code
+
+
+async def carry_events(socket: WebSocket) -> None:
+    """Carry events until the host leaves, its token ends, or Prefect is away."""
+    using: Services = socket.app.state.services
+    try:
+        await attempt_of(socket, using)
+    except HTTPException:
+        await socket.close(POLICY_VIOLATION)  # not accepted yet: the host is answered 403
+        return
+    offered = socket.headers.get("sec-websocket-protocol", "")
+    await socket.accept(subprotocol="prefect" if "prefect" in offered else None)
+    try:
+        await _answer_login(socket)
+        client = get_events_client(reconnection_attempts=RECONNECTIONS)
+        async with asyncio.timeout(SEND_SECONDS):
+            await client.__aenter__()
+        try:
+            await _carry(socket, using, client)
+        finally:
+            await client.__aexit__(None, None, None)
+    except WebSocketDisconnect:
+        return
+    except _Ended as ended:
+        await _close(socket, ended.code, str(ended))
+    except Exception as error:  # noqa: BLE001 - the client raises bare Exceptions for a refused login
+        log.warning("events cannot be passed on: %s", type(error).__name__)
+        await _close(socket, TRY_AGAIN_LATER, "Prefect is away; try again.")
+
+
+async def _answer_login(socket: WebSocket) -> None:
+    """Take the login frame of Prefect's protocol; who calls is known by the token already."""
+    async with asyncio.timeout(LOGIN_SECONDS):
+        frame = await socket.receive_text()
+    if len(frame) > 10_000 or '"auth"' not in frame:
+        raise _Ended(POLICY_VIOLATION, "Expected an 'auth' message.")
+    await socket.send_json({"type": "auth_success"})
+
+
+async def _carry(socket: WebSocket, using: Services, client: EventsClient) -> None:
+    refused = 0
+    attempt = await _valid_attempt(socket, using)
+    asked = time.monotonic()
+    while True:
+        text = await _next_frame(socket)
+        if time.monotonic() - asked > ASK_AGAIN_SECONDS or text is None:
+            attempt = await _valid_attempt(socket, using)
+            asked = time.monotonic()
+        if text is None:
+            continue
+        if len(text) > MAX_EVENT_CHARACTERS:
+            raise _Ended(TOO_BIG, f"An event exceeds {MAX_EVENT_CHARACTERS} characters.")
+        try:
+            event = await _allowed(text, attempt, using.prefect)
+        except EventRefused as reason:
+            refused += 1
+            log.warning("an event of run %s was refused: %s", attempt.flow_run_id, reason)
+            if refused > REFUSED_AT_MOST:
+                raise _Ended(POLICY_VIOLATION, "Too many refused events.") from None
+            continue
+        async with asyncio.timeout(SEND_SECONDS):
+            await client.emit(event)
+
+
+async def _next_frame(socket: WebSocket) -> str | None:
+    """The next frame; None when none came for a while."""
+    try:
+        async with asyncio.timeout(ASK_AGAIN_SECONDS):
+            return await socket.receive_text()
+    except TimeoutError:
+        return None
+
+
+async def _valid_attempt(socket: WebSocket, using: Services) -> Attempt:
+    try:
+        return await attempt_of(socket, using)
+    except HTTPException as over:
+        raise _Ended(POLICY_VIOLATION, str(over.detail)) from None
+
+
+async def _allowed(text: str, attempt: Attempt, prefect: PrefectApi) -> Event:
+    """The event as it may go on; raises `EventRefused` if it may not."""
+    try:
+        told = HostEvent.model_validate_json(text)
+    except ValidationError:
+        raise EventRefused("it is no event") from None
+    event = forwarded_event(told, await prefect.run(attempt.flow_run_id))
+    task_run_id = told.resource_id("task-run")
+    if task_run_id and not await prefect.owns_task_run(attempt.flow_run_id, task_run_id):
+        raise EventRefused("the task run is of another flow run")
+    try:
+        return Event.model_validate(event)
+    except ValidationError:
+        raise EventRefused("Prefect would not take it") from None
+
+
+async def _close(socket: WebSocket, code: int, reason: str) -> None:
+    if socket.client_state == WebSocketState.CONNECTED:
+        with contextlib.suppress(RuntimeError, WebSocketDisconnect):
+            await socket.close(code, reason)

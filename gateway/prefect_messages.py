@@ -1,0 +1,314 @@
+"""What a host may say to Prefect about its run.
+
+Messages are taken apart into these models and built anew from them: a field that is
+not named here does not pass. Fields Prefect's own client always sends and nobody needs
+are accepted and dropped, which is said where it is so.
+"""
+
+import re
+from datetime import datetime
+from typing import Annotated, Literal
+from uuid import UUID
+
+from prefect.client.schemas.objects import State, TaskRun
+from pydantic import (
+    AfterValidator,
+    AwareDatetime,
+    BaseModel,
+    ConfigDict,
+    Field,
+    JsonValue,
+    TypeAdapter,
+    ValidationError,
+)
+
+from gateway.prefect_api import JsonObject, OwnRun
+from schema.text import Text
+
+MAX_MESSAGE = 10_000
+FINAL = frozenset({"COMPLETED", "FAILED", "CRASHED", "CANCELLED"})
+
+Message = Annotated[Text, AfterValidator(lambda text: text[:MAX_MESSAGE])]
+"""Text for people; a longer one is cut, since a run must be able to end whatever it says."""
+
+
+class _Strict(BaseModel):
+    model_config = ConfigDict(extra="forbid")
+
+
+class StateDetails(BaseModel):
+    """Of the many details one passes: the id that makes repeating a transition harmless."""
+
+    transition_id: UUID | None = None
+
+
+class NewState(BaseModel):
+    """A state a run may take; its result (`data`) stays on the host."""
+
+    type: Literal["RUNNING", "COMPLETED", "FAILED", "CRASHED", "CANCELLED"]
+    name: Literal["Running", "Completed", "Failed", "Crashed", "Cancelled"] | None = None
+    message: Message | None = None
+    state_details: StateDetails = StateDetails()
+
+    @property
+    def is_final(self) -> bool:
+        """Whether the run ends with it."""
+        return self.type in FINAL
+
+
+class SetState(_Strict):
+    """`POST /flow_runs/{id}/set_state`; a host never forces."""
+
+    state: NewState
+    force: Literal[False] = False
+
+    def forwarded(self, flow_run_id: UUID) -> JsonObject:
+        """What Prefect is told."""
+        state = self.state.model_dump(mode="json", exclude_none=True)
+        state["name"] = self.state.type.title()
+        state["state_details"]["flow_run_id"] = str(flow_run_id)
+        return {"state": state, "force": False}
+
+
+class RunUpdate(_Strict):
+    """`PATCH /flow_runs/{id}`: the name the flow gives its run."""
+
+    name: Text | None = Field(default=None, max_length=200)
+    flow_version: Text | None = Field(default=None, max_length=100)
+    empirical_policy: JsonValue = Field(default=None, exclude=True, description="Dropped.")
+
+
+class _RunIds(_Strict):
+    any_: list[UUID] | None = Field(default=None, max_length=200)
+    not_any_: None = None
+
+
+class _RunFilter(_Strict):
+    operator: Literal["and_"] = "and_"
+    id: _RunIds | None = None
+    state: JsonValue = None
+
+
+class RunsWanted(_Strict):
+    """`POST /flow_runs/filter`: whether the own run is in some state."""
+
+    flow_runs: _RunFilter | None = None
+    flows: None = None
+    task_runs: None = None
+    deployments: None = None
+    work_pools: None = None
+    work_pool_queues: None = None
+    sort: Text | None = Field(default=None, max_length=50)
+    limit: int | None = Field(default=None, ge=0, le=200)
+    offset: int = Field(default=0, ge=0, le=200)
+
+    @property
+    def named(self) -> list[UUID]:
+        """The runs asked for by id."""
+        ids = self.flow_runs.id if self.flow_runs else None
+        return (ids.any_ if ids else None) or []
+
+    def forwarded(self, flow_run_id: UUID) -> JsonObject:
+        """What Prefect is asked: about this run, whatever the request says."""
+        wanted: JsonObject = {"id": {"any_": [str(flow_run_id)]}}
+        if self.flow_runs is not None and self.flow_runs.state is not None:
+            wanted["state"] = self.flow_runs.state
+        return {"flow_runs": wanted, "limit": 1}
+
+
+class LogLine(BaseModel):
+    """One line of a run's log. What else Prefect's client adds is dropped."""
+
+    name: Text = Field(max_length=200)
+    level: int = Field(ge=0, le=100)
+    message: Text = Field(max_length=200_000)
+    timestamp: AwareDatetime
+    flow_run_id: UUID
+    task_run_id: UUID | None = None
+
+
+class NewArtifact(_Strict):
+    """`POST /artifacts/`."""
+
+    key: str | None = Field(default=None, pattern=r"^[a-z0-9-]{1,100}$")
+    type: Literal["markdown", "table", "progress"]
+    description: Text | None = Field(default=None, max_length=5_000)
+    data: JsonValue = None
+    metadata_: None = None
+    flow_run_id: UUID
+    task_run_id: UUID | None = None
+
+
+class ArtifactUpdate(_Strict):
+    """`PATCH /artifacts/{id}`."""
+
+    description: Text | None = Field(default=None, max_length=5_000)
+    data: JsonValue = None
+
+
+Labels = dict[str, Annotated[Text, Field(max_length=100_000)]]
+
+
+class HostEvent(BaseModel):
+    """An event as Prefect's client sends it."""
+
+    id: UUID
+    occurred: datetime
+    event: str = Field(max_length=200)
+    resource: Labels = Field(max_length=20)
+    related: list[Labels] = Field(default=[], max_length=50)
+    payload: dict[str, JsonValue] = {}
+    follows: UUID | None = None
+
+    def resource_id(self, kind: str) -> UUID | None:
+        """The id of the resource, if it is of that kind."""
+        return _id_of(self.resource, kind)
+
+
+class EventRefused(ValueError):
+    """An event that a host may not send; the text says why."""
+
+
+HEARTBEAT = "prefect.flow-run.heartbeat"
+TASK_RUN_EVENT = re.compile(
+    r"prefect\.task-run\."
+    r"(Pending|Running|Completed|Failed|Crashed|Cancelled|Retrying|AwaitingRetry|Cached)"
+)
+_RESOURCE_LABELS = (
+    "prefect.resource.id",
+    "prefect.resource.name",
+    "prefect.resource.role",
+    "prefect.version",
+    "prefect.run-count",
+    "prefect.state-message",
+    "prefect.state-name",
+    "prefect.state-timestamp",
+    "prefect.state-type",
+    "prefect.orchestration",
+)
+_TASK_RUN_FIELDS = (
+    "name",
+    "task_key",
+    "dynamic_key",
+    "task_version",
+    "empirical_policy",
+    "tags",
+    "run_count",
+    "flow_run_run_count",
+    "expected_start_time",
+    "next_scheduled_start_time",
+    "start_time",
+    "end_time",
+    "total_run_time",
+)
+_JSON: TypeAdapter[JsonObject] = TypeAdapter(JsonObject)
+
+
+def forwarded_event(event: HostEvent, run: OwnRun) -> JsonObject:
+    """The event as Prefect is told it; raises `EventRefused` for one a host may not send.
+
+    Whether a task run is the run's own is for the caller to ask (`PrefectApi.owns_task_run`).
+    """
+    own = f"prefect.flow-run.{run.id}"
+    related: list[JsonValue] = [_labels(one) for one in event.related if _is_own(one, run)]
+    if event.event == HEARTBEAT:
+        if event.resource.get("prefect.resource.id") != own:
+            raise EventRefused("the heartbeat is of another run")
+        payload: JsonObject = {}
+    elif TASK_RUN_EVENT.fullmatch(event.event):
+        task_run_id = event.resource_id("task-run")
+        if task_run_id is None:
+            raise EventRefused("a task-run event is about a task run")
+        mentioned = [
+            one.get("prefect.resource.id")
+            for one in event.related
+            if one.get("prefect.resource.role") == "flow-run"
+        ]
+        if mentioned != [own]:
+            raise EventRefused("the event does not mention the run, or mentions another")
+        payload = _task_run_payload(event, run, task_run_id)
+    else:
+        raise EventRefused("hosts do not send this event")
+    return {
+        "id": str(event.id),
+        "occurred": event.occurred.isoformat(),
+        "event": event.event,
+        "resource": _labels(event.resource),
+        "related": related,
+        "payload": payload,
+        "follows": str(event.follows) if event.follows else None,
+    }
+
+
+def _task_run_payload(event: HostEvent, run: OwnRun, task_run_id: UUID) -> JsonObject:
+    """What the server records of a task run.
+
+    Built from named fields, because the server lets the payload override whose task run it
+    is; and checked as the server will, because it records many hosts' events in one batch,
+    which one bad event would spoil.
+    """
+    told, task_run = _part(event, "validated_state"), _part(event, "task_run")
+    state = {name: told.get(name) for name in ("type", "name", "message")}
+    state["state_details"] = {}
+    kept = {name: task_run[name] for name in _TASK_RUN_FIELDS if name in task_run}
+    try:
+        State[None].model_validate({**state, "timestamp": event.occurred})
+        TaskRun.model_validate({"id": task_run_id, "flow_run_id": run.id, **kept})
+    except ValidationError:
+        raise EventRefused("the event does not describe a task run's state") from None
+    payload: JsonObject = {"validated_state": state, "task_run": kept}
+    for name in ("intended", "initial_state"):
+        value = event.payload.get(name)
+        if isinstance(value, dict):
+            passing = ("from", "to") if name == "intended" else ("type", "name", "message")
+            payload[name] = {key: value[key] for key in passing if key in value}
+    return _JSON.validate_python(_without_nul(payload))
+
+
+def _part(event: HostEvent, name: str) -> JsonObject:
+    part = event.payload.get(name)
+    if not isinstance(part, dict):
+        raise EventRefused("the event does not describe a task run's state")
+    return part
+
+
+def _is_own(related: Labels, run: OwnRun) -> bool:
+    """Whether a resource is the run, what it belongs to, or a tag; others are left out."""
+    named = related.get("prefect.resource.id", "")
+    return (
+        named
+        in {
+            f"prefect.flow-run.{run.id}",
+            f"prefect.flow.{run.flow_id}",
+            f"prefect.deployment.{run.deployment_id}",
+            f"prefect.work-queue.{run.work_queue_id}",
+        }
+        or named.startswith("prefect.tag.")
+        or (named.startswith("prefect.work-pool.") and bool(run.work_pool_name))
+    )
+
+
+def _labels(resource: Labels) -> JsonObject:
+    return {name: resource[name] for name in _RESOURCE_LABELS if name in resource}
+
+
+def _id_of(resource: Labels, kind: str) -> UUID | None:
+    start, _, rest = resource.get("prefect.resource.id", "").rpartition(".")
+    try:
+        return UUID(rest) if start == f"prefect.{kind}" else None
+    except ValueError:
+        return None
+
+
+def _without_nul(value: JsonValue) -> JsonValue:
+    if isinstance(value, str):
+        return value.replace("\x00", "")
+    if isinstance(value, list):
+        return [_without_nul(one) for one in value]
+    if isinstance(value, dict):
+        return {_without_nul_text(name): _without_nul(one) for name, one in value.items()}
+    return value
+
+
+def _without_nul_text(text: str) -> str:
+    return text.replace("\x00", "")

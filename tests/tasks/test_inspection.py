@@ -1,0 +1,75 @@
+"""What a file is said to be: its own faults, never those of the machine that looks at it."""
+
+import contextlib
+import errno
+import os
+import threading
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import pypdfium2 as pdfium
+import pytest
+from PIL import Image, ImageFile
+
+from schema.failures import BadInput
+from tasks import inspection
+from tasks.inspection import inspect
+
+
+@pytest.fixture
+def picture(tmp_path: Path) -> Path:
+    Image.effect_noise((64, 64), 50).save(tmp_path / "a.png")
+    return tmp_path / "a.png"
+
+
+def test_a_picture_that_is_cut_off_is_damaged(picture: Path) -> None:
+    picture.write_bytes(picture.read_bytes()[:-1000])
+    with pytest.raises(BadInput, match="damaged"):
+        inspect(picture)
+
+
+@pytest.mark.parametrize("number", [errno.EIO, errno.ENOSPC])
+def test_trouble_with_the_disk_is_not_said_of_the_picture(
+    picture: Path, monkeypatch: pytest.MonkeyPatch, number: int
+) -> None:
+    def load(_: ImageFile.ImageFile) -> None:
+        raise OSError(number, os.strerror(number))
+
+    monkeypatch.setattr(ImageFile.ImageFile, "load", load)
+    with pytest.raises(OSError, match=os.strerror(number)):
+        inspect(picture)
+
+
+def test_trouble_with_the_disk_is_not_said_of_the_pdf(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # PDFium says of a file it cannot read the same as of one it does not understand.
+    path = tmp_path / "a.pdf"
+    path.write_bytes(b"%PDF-1.7 %%EOF")
+    with pytest.raises(BadInput, match="damaged"):
+        inspect(path)
+
+    def goes_away(_: object, file: Path) -> None:
+        file.unlink()
+        raise pdfium.PdfiumError("File access error")
+
+    monkeypatch.setattr(pdfium.PdfDocument, "__init__", goes_away)
+    with pytest.raises(OSError, match="No such file"):
+        inspect(path)
+
+
+def test_one_picture_is_decoded_at_a_time(picture: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    both = threading.Barrier(2)
+    met: list[int] = []
+    decode = ImageFile.ImageFile.load
+
+    def load(image: ImageFile.ImageFile) -> object:
+        with contextlib.suppress(threading.BrokenBarrierError):  # alone, as it should be
+            met.append(both.wait(0.3))
+        return decode(image)
+
+    monkeypatch.setattr(ImageFile.ImageFile, "load", load)
+    with ThreadPoolExecutor(2) as threads:
+        found = list(threads.map(inspect, [picture, picture]))
+    assert met == []
+    assert [one.media_type for one in found] == [inspection.PNG] * 2
