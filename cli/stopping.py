@@ -15,37 +15,38 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from stack.embedded import Stack
 
-STOP_SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
-
 
 @contextmanager
 def running_stack(
     state: Path, progress: Callable[[str], None], *, dashboard: bool = True
 ) -> "Generator[Stack]":
-    """A stack for the `with` block. The first signal raises `KeyboardInterrupt` in it.
+    """A stack for the `with` block, in which the first signal ends as `KeyboardInterrupt`.
 
-    Further signals are ignored: a closed terminal is told twice, by the kernel and by the
-    shell, and the second one must not interrupt the stopping.
+    Further ones of SIGTERM and SIGHUP are ignored: a closed terminal is told twice, by the
+    kernel and by the shell. Nothing interrupts the stopping itself.
     """
     from stack.embedded import start_stack
 
     stopping = threading.Event()
 
     def stop(_number: int, _frame: FrameType | None) -> None:
-        if stopping.is_set():
-            return
-        stopping.set()
-        raise KeyboardInterrupt
+        if not stopping.is_set():
+            stopping.set()
+            signal.raise_signal(signal.SIGINT)
 
-    for number in STOP_SIGNALS:
-        # `nohup aseagi up` asks to outlive its terminal, by ignoring the signal beforehand.
-        if number != signal.SIGHUP or signal.getsignal(number) is not signal.SIG_IGN:
-            signal.signal(number, stop)
+    # SIGINT stays Python's own: a running event loop takes it over and cancels its work,
+    # where an exception out of a signal handler could strike in the middle of anything.
+    signal.signal(signal.SIGINT, signal.default_int_handler)
+    signal.signal(signal.SIGTERM, stop)
+    # `nohup aseagi up` asks to outlive its terminal, by ignoring the signal beforehand.
+    if signal.getsignal(signal.SIGHUP) is not signal.SIG_IGN:
+        signal.signal(signal.SIGHUP, stop)
     stack = start_stack(state, progress, dashboard=dashboard)
     try:
         try:
             yield stack
         finally:
             stopping.set()
+            signal.signal(signal.SIGINT, signal.SIG_IGN)
     finally:
         stack.stop()

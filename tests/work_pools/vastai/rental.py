@@ -317,7 +317,8 @@ async def open_rental(
         site.running.api_key,
         transport=transport() if transport else None,
         paces=Paces.unpaced(),
-        patience_seconds=0.1,
+        # Long enough for a busy machine to repeat a request a few times.
+        patience_seconds=1.0,
     ) as marketplace:
         # Databases of tests are copies of one: each gets a namespace, as a migration gives it.
         namespace = uuid4().hex[:12]

@@ -160,8 +160,16 @@ MATRIX = (
     Row("killed and restarted while it runs", (), then=power_cut),
     # The list
     *(
-        Row(f"the list answers {kind}", (on("list", kind, times=6, after=1),), ends=MUTE)
-        for kind in ("429", "410", "html-200", "odd-shape", "500", "auth-404")
+        Row(f"the list answers {kind}", (on("list", kind, times=times, after=1),), ends=MUTE)
+        for kind, times in (
+            # More often than one look at the list repeats its request.
+            ("429", 80),
+            ("500", 80),
+            ("410", 6),
+            ("html-200", 6),
+            ("odd-shape", 6),
+            ("auth-404", 6),
+        )
     ),
     # Longer than the patience until a new instance is listed: it is lost, and found as a stray.
     Row("listed late", (), ends="", site={"read_lag_seconds": 0.9}),
