@@ -19,7 +19,7 @@ def pytest_collection_modifyitems(items: Sequence[pytest.Item]) -> None:
     """Run beside no other test that starts servers: two cores are soon busy."""
     here = Path(__file__).parent
     for item in items:
-        if here in item.path.parents:
+        if here == item.path.parent:
             item.add_marker(pytest.mark.xdist_group("stack"))
 
 

@@ -2,7 +2,7 @@
 
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from decimal import Decimal
 from pathlib import Path
@@ -15,6 +15,14 @@ from stack.marketplace import RunningMarketplace, Settings, start_marketplace
 from stack.servers import reserve_ports
 
 SLEEPER = (sys.executable, "-c", "import time; print('reading', flush=True); time.sleep(600)")
+
+
+def pytest_collection_modifyitems(items: Sequence[pytest.Item]) -> None:
+    """Send each file to one worker: its tests share a marketplace."""
+    here = Path(__file__).parent
+    for item in items:
+        if here == item.path.parent:
+            item.add_marker(pytest.mark.xdist_group(f"marketplace-{item.path.stem}"))
 
 
 @dataclass
