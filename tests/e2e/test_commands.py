@@ -237,7 +237,7 @@ def test_ctrl_c_stops_everything_that_up_started(tmp_path: Path, state: Path) ->
         second = says_one_line(aseagi("up", "--state", str(state)))
         assert "already running" in second
         up.send_signal(signal.SIGINT)
-        assert up.wait(30) == 0
+        assert up.wait(90) == 0
         assert processes_of(state) == []
     finally:
         up.kill()
@@ -260,7 +260,7 @@ def test_closing_the_terminal_stops_everything_that_up_started(state: Path) -> N
             said += os.read(terminal, 4096)
         assert len(processes_of(state)) > 5
         os.close(terminal)
-        assert up.wait(30) == 0
+        assert up.wait(90) == 0
         assert processes_of(state) == []
     finally:
         up.kill()
@@ -275,7 +275,7 @@ def test_a_terminated_demo_stops_the_stack_it_started(tmp_path: Path, state: Pat
         said_by(demo, log, "samples added")
         demo.send_signal(signal.SIGTERM)
         demo.send_signal(signal.SIGHUP)
-        assert demo.wait(60) == 130
+        assert demo.wait(90) == 130
         assert "Traceback" not in log.read_text()
         assert processes_of(state) == []
     finally:
