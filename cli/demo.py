@@ -86,6 +86,7 @@ def demo(state: StateDirOption = STATE_DIR) -> None:
 async def _demo(state: Path) -> list[Ended]:
     from cli.add import add_files
     from cli.export import export_to
+    from cli.hosts import host_table, newest
     from cli.process import wait_until_done
     from cli.tables import document_table
     from cli.uploading import Candidate
@@ -103,6 +104,8 @@ async def _demo(state: Path) -> list[Ended]:
     ended = await _compare(samples)
     shown = {one.document.id: one.document for one in ended if one.document is not None}
     console.print(document_table(list(shown.values())))
+    if hosts := await newest(ended_too=True):
+        console.print(host_table(hosts))
     exported = await export_to(state / "exports", None)
     console.print(f"export     {exported.folder / 'documents.xlsx'}", markup=False, soft_wrap=True)
     console.print(f"as a link  {exported.link}", markup=False, soft_wrap=True)

@@ -10,9 +10,11 @@ import typer
 
 from cli import (
     add,
+    costs,
     demo,
     deploy,
     export,
+    hosts,
     marketplace,
     process,
     search,
@@ -38,6 +40,7 @@ app = typer.Typer(
 - `aseagi add ~/cases/smith-v-jones` — add a folder; its name becomes the matter
 - `aseagi process --wait` — read and analyse whatever waits, with a bar
 - `aseagi search '"motion to dismiss" 2024'` — find pages
+- `aseagi hosts` — what is rented, what it costs, what it is doing
 - `aseagi export --to exports/` — Excel, CSV and JSON lines
 
 Commands talk to the stack started by `aseagi up` in this folder (`.aseagi/`), or to
@@ -45,7 +48,21 @@ production when `PREFECT_API_URL` is set.
 """,
 )
 
-for module in (up, add, process, status, search, show, export, spending, deploy, demo, marketplace):
+for module in (
+    up,
+    add,
+    process,
+    status,
+    search,
+    show,
+    export,
+    hosts,
+    costs,
+    spending,
+    deploy,
+    demo,
+    marketplace,
+):
     module.register(app)
 
 

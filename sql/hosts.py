@@ -99,6 +99,71 @@ async def open_hosts(db: Connection) -> list[Host]:
         return await cursor.fetchall()
 
 
+@dataclass(frozen=True, slots=True)
+class RentedHost:
+    """A rented host as people look at it, gone or not."""
+
+    id: UUID
+    label: str
+    state: str
+    instance_id: int | None
+    gpu_name: str | None
+    dollars_per_hour: Decimal
+    created_at: datetime
+    age_seconds: float
+    """From the intent to rent it until it was gone, or until now."""
+    billed_seconds: float
+    """Of its GPU: while its container ran."""
+    dollars: Decimal
+    """As charged; before that our own reckoning, without traffic."""
+    reserved_dollars: Decimal
+    pages_read: int
+    pages_held: int
+    """Lent to it right now."""
+    status: str | None
+    end_reason: str | None
+    rehearsal: bool
+
+
+async def newest_rented_hosts(
+    db: Connection, *, limit: int, ended_too: bool = True
+) -> list[RentedHost]:
+    """Hosts that are not gone first, then the others, newest first."""
+    async with db.cursor(row_factory=class_row(RentedHost)) as cursor:
+        await cursor.execute(
+            """
+            select host.id, host.label, host.state, host.instance_id::bigint as instance_id,
+                host.gpu_name, host.dollars_per_hour, host.created_at,
+                extract(epoch from coalesce(host.ended_at, now()) - host.created_at)::float
+                    as age_seconds,
+                seconds.running::float as billed_seconds,
+                round(coalesce(
+                    (select sum(dollars) from aseagi.charges where host_id = host.id),
+                    ((host.dollars_per_hour - host.disk_dollars_per_hour) * seconds.running
+                        + host.disk_dollars_per_hour * seconds.rented) / 3600
+                ), 6) as dollars,
+                host.reserved_dollars, coalesce(session.pages_read, 0) as pages_read,
+                (select count(*) from aseagi.pages page
+                    join aseagi.leases lease on lease.id = page.lease_id
+                    where lease.session_id = host.session_id and lease.state = 'open'
+                        and page.state = 'leased') as pages_held,
+                host.status, host.end_reason, host.rehearsal
+            from aseagi.gpu_hosts host
+            left join aseagi.ocr_sessions session on session.id = host.session_id
+            cross join lateral (
+                select coalesce(extract(epoch from
+                        coalesce(host.ended_at, now()) - host.running_at), 0)::numeric as running,
+                    coalesce(extract(epoch from
+                        coalesce(host.ended_at, now()) - host.rented_at), 0)::numeric as rented
+            ) seconds
+            where host.provider = 'vastai' and (%s or host.state <> 'ended')
+            order by host.state = 'ended', host.created_at desc, host.label limit %s
+            """,
+            (ended_too, limit),
+        )
+        return await cursor.fetchall()
+
+
 async def find_host(db: Connection, host_id: UUID) -> Host | None:
     """One rented host, whatever its state."""
     async with db.cursor(row_factory=class_row(Host)) as cursor:
