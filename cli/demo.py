@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 
 SAMPLES = Path(__file__).resolve().parent.parent / "samples"
 LONGEST_SECONDS = 900.0
+LONGEST_IDLE_SECONDS = 90.0
 
 
 def register(app: typer.Typer) -> None:
@@ -86,7 +87,7 @@ def demo(state: StateDirOption = STATE_DIR) -> None:
 async def _demo(state: Path) -> list[Ended]:
     from cli.add import add_files
     from cli.export import export_to
-    from cli.hosts import host_table, newest
+    from cli.hosts import host_table, newest, wait_until_gone
     from cli.process import wait_until_done
     from cli.tables import document_table
     from cli.uploading import Candidate
@@ -104,6 +105,9 @@ async def _demo(state: Path) -> list[Ended]:
     ended = await _compare(samples)
     shown = {one.document.id: one.document for one in ended if one.document is not None}
     console.print(document_table(list(shown.values())))
+    if await newest(ended_too=False):
+        console.print("waiting until the rented host has idled long enough to be destroyed")
+        await wait_until_gone(seconds=LONGEST_IDLE_SECONDS)
     if hosts := await newest(ended_too=True):
         console.print(host_table(hosts))
     exported = await export_to(state / "exports", None)

@@ -66,12 +66,15 @@ def hosts(
 @hosts_app.command()
 def offers(
     limit: Annotated[int, typer.Option(min=1, help="Offers to show.")] = OFFERS_SHOWN,
+    deployment: Annotated[
+        str | None, typer.Option(help="Whose pool's wishes to use; default: the one that reads.")
+    ] = None,
     state: StateDirOption = STATE_DIR,
     as_json: JsonOption = False,
 ) -> None:
     """Show what would be rented for the pages that wait now, best first, and why."""
     use_stack(state)
-    run(_offers(limit, as_json=as_json))
+    run(_offers(limit, deployment, as_json=as_json))
 
 
 @hosts_app.command()
@@ -100,6 +103,21 @@ async def newest(*, ended_too: bool) -> "list[RentedHost]":
     database = await load(Database)
     async with database.connect() as db:
         return await newest_rented_hosts(db, limit=HOSTS_SHOWN, ended_too=ended_too)
+
+
+async def wait_until_gone(*, seconds: float) -> bool:
+    """Wait while anything is rented, at most that long; whether nothing is."""
+    deadline = time.monotonic() + seconds
+    with console.status("") as status:
+        while rented := await newest(ended_too=False):
+            if time.monotonic() > deadline:
+                return False
+            doing = "; ".join(
+                f"host {row.instance_id or row.label} {_doing(row)}" for row in rented
+            )
+            status.update(doing)
+            await anyio.sleep(LOOK_SECONDS)
+    return True
 
 
 def host_table(rows: "Sequence[RentedHost]") -> Table:
@@ -156,14 +174,14 @@ async def _hosts(*, ended_too: bool, as_json: bool) -> None:
         console.print(f"reserved against the budget for hosts not gone yet: ${owed:.2f}")
 
 
-async def _offers(limit: int, *, as_json: bool) -> None:
+async def _offers(limit: int, deployment: str | None, *, as_json: bool) -> None:
     from blocks.database import Database
     from blocks.loading import load
     from work_pools.vastai.connecting import marketplace
     from work_pools.vastai.ordering import Orders
 
     database, account = await load(Database), await _account()
-    requirements, image = await _wishes()
+    requirements, image = await _wishes(deployment)
     with console.status("asking the marketplace"):
         async with marketplace(account) as market:
             ranking = await Orders(database, market).offers(requirements, image)
@@ -191,8 +209,8 @@ async def _account() -> "VastAccount":
     return account
 
 
-async def _wishes() -> "tuple[Requirements, Image]":
-    """What the deployment that reads pages asks of a host: its pool's form, filled in."""
+async def _wishes(deployment: str | None) -> "tuple[Requirements, Image]":
+    """What a deployment asks of a host (its pool's form, filled in); else the one that reads."""
     from datetime import timedelta
 
     from blocks.loading import load
@@ -200,7 +218,7 @@ async def _wishes() -> "tuple[Requirements, Image]":
     from blocks.spending import Spending
 
     reading, spending = await load(Reading), await load(Spending)
-    configuration = await _configuration(reading.deployment)
+    configuration = await _configuration(deployment or reading.deployment)
     lifetime = timedelta(minutes=reading.session_minutes)
     return configuration.requirements(spending, lifetime), configuration.to_order()
 
@@ -219,7 +237,7 @@ async def _configuration(deployment_name: str) -> "VastJobConfiguration":
                 f"of type {pool.type!r}): set ASEAGI_READING_DEPLOYMENT=ocr/vast-gpu."
             )
         return await VastJobConfiguration.from_template_and_values(
-            pool.base_job_template, deployment.job_variables or {}, client
+            pool.base_job_template, deployment.job_variables or {}, client=client
         )
 
 

@@ -297,3 +297,30 @@ def test_a_matter_that_is_no_folders_name_is_one_clear_line(tmp_path: Path) -> N
     (tmp_path / "a.png").write_bytes(letter(1))
     line = says_one_line(aseagi("add", "--matter", "../x", str(tmp_path / "a.png"), cwd=tmp_path))
     assert "matter's name" in line
+
+
+def test_hosts_and_costs_say_what_is_rented_and_what_the_month_costs(
+    environment: dict[str, str],
+) -> None:
+    listed = aseagi("hosts", "--json", environment=environment)
+    assert json.loads(listed.stdout) == [], listed.stderr
+    costs = json.loads(aseagi("costs", "--json", environment=environment).stdout)
+    assert float(costs["month"]["budget"]) > 0
+    assert (
+        "no host 99"
+        in says_one_line(aseagi("hosts", "destroy", "99", environment=environment)).lower()
+    )
+
+
+def test_offers_are_what_the_pool_that_reads_would_rent(
+    stack: Stack, environment: dict[str, str]
+) -> None:
+    refused = says_one_line(aseagi("hosts", "offers", environment=environment))
+    assert "ocr/local, which rents nothing" in refused
+    name = "ocr/vast-gpu"
+    offers = aseagi("hosts", "offers", "--deployment", name, "--json", environment=environment)
+    ranking = json.loads(offers.stdout)
+    dollars = [float(one["dollars_per_page"]) for one in ranking["best_first"]]
+    assert dollars
+    assert dollars == sorted(dollars)
+    assert all(one["why"] for one in ranking["rejected"])
