@@ -247,8 +247,13 @@ def test_ctrl_c_stops_everything_that_up_started(tmp_path: Path, state: Path) ->
 def test_closing_the_terminal_stops_everything_that_up_started(state: Path) -> None:
     terminal, end = pty.openpty()
     up = subprocess.Popen(
-        # The terminal is its own, so the kernel tells it when that is gone.
-        ["setsid", "--ctty", PROGRAM, "up", "--no-dashboard", "--state", str(state)],  # noqa: S607
+        [
+            # Tests under `nohup` hand the ignored signal on, and `up` would respect that.
+            *("env", "--default-signal=HUP"),
+            # The terminal is its own, so the kernel tells it when that is gone.
+            *("setsid", "--ctty"),
+            *(PROGRAM, "up", "--no-dashboard", "--state", str(state)),
+        ],
         stdin=end,
         stdout=end,
         stderr=end,
