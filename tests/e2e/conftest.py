@@ -1,7 +1,8 @@
 """A whole embedded stack, shared by the tests that need every server and process.
 
-All of them run in one pytest-xdist worker (group `stack`), so that one stack serves
-them; the engine is the paced double, everything else is real.
+All of them run in one process of pytest-xdist (group `stack`), so that one stack serves
+them; the engine is the paced double, everything else is real. Tests that start servers
+of their own are the group `servers`: never more than two stacks run at once.
 """
 
 import asyncio
@@ -14,6 +15,7 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import TypeVar
 
+import psycopg
 import pytest
 from prefect.settings import PREFECT_API_URL, temporary_settings
 
@@ -22,17 +24,18 @@ from blocks.database import Database
 from blocks.loading import load
 from blocks.object_storage import ObjectStorage
 from sql.connection import Connection
-from stack.embedded import BUCKET, Stack, start_stack
+from stack.embedded import BUCKET, DATABASE, Stack, start_stack
 
 Value = TypeVar("Value")
 
 
 def pytest_collection_modifyitems(items: Sequence[pytest.Item]) -> None:
-    """Send every test of this folder to the worker that has the stack."""
+    """Send the tests of the stack to one process, those of stacks of their own to one."""
     here = Path(__file__).parent
     for item in items:
         if here in item.path.parents:
-            item.add_marker(pytest.mark.xdist_group("stack"))
+            shares = "stack" in getattr(item, "fixturenames", ())
+            item.add_marker(pytest.mark.xdist_group("stack" if shares else "servers"))
 
 
 @pytest.fixture(scope="session")
@@ -56,6 +59,58 @@ def stack() -> Generator[Stack]:
     finally:
         running.stop()
         shutil.rmtree(folder, ignore_errors=True)
+
+
+_STANDING = (
+    """
+    select document.matter, job.status, count(*), max(document.created_at)::time(0) as newest
+    from aseagi.processing_jobs job join aseagi.documents document
+        on document.id = job.document_id
+    group by 1, 2 order by 4 desc limit 12
+    """,
+    """
+    select state, count(*), max(noticed_at)::time(0) as newest
+    from aseagi.arrivals group by state
+    """,
+    """
+    select left(id::text, 8) as session, state, pages_read, flow_run_id is not null as has_run,
+        created_at::time(0) as created, last_seen_at::time(0) as seen,
+        closed_at::time(0) as closed, close_reason
+    from aseagi.ocr_sessions order by created_at desc limit 8
+    """,
+    "select now()::time(0) as now, * from aseagi.drains",
+)
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(
+    item: pytest.Item,
+) -> Generator[None, pytest.TestReport, pytest.TestReport]:
+    """Show with a failure what stood in the stack: a wait that ran out says too little."""
+    report = yield
+    running = item.funcargs.get("stack") if isinstance(item, pytest.Function) else None
+    if report.failed and isinstance(running, Stack):
+        report.sections.append(("the stack", _standing(running)))
+    return report
+
+
+def _standing(stack: Stack) -> str:
+    shown: list[str] = []
+    with psycopg.connect(stack.servers.postgres.dsn(DATABASE), autocommit=True) as owner:
+        for query in _STANDING:
+            try:
+                cursor = owner.execute(query)
+            except psycopg.Error as error:
+                shown.append(str(error))
+                continue
+            shown.append(" | ".join(column.name for column in cursor.description or ()))
+            shown += [" | ".join(map(str, row)) for row in cursor.fetchall()]
+    for child in stack.programs:
+        if child is stack.marketplace.child:
+            continue  # its first line is its keys
+        lines = child.log_file.read_text(errors="replace").splitlines()[-25:]
+        shown += [f"--- {child.name}", *lines]
+    return "\n".join(shown)
 
 
 @pytest.fixture

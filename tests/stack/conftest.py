@@ -16,11 +16,11 @@ from stack.servers import Servers, start_servers
 
 
 def pytest_collection_modifyitems(items: Sequence[pytest.Item]) -> None:
-    """Run beside no other test that starts servers: two cores are soon busy."""
+    """Run beside no other test that starts servers of its own: two cores are soon busy."""
     here = Path(__file__).parent
     for item in items:
         if here == item.path.parent:
-            item.add_marker(pytest.mark.xdist_group("stack"))
+            item.add_marker(pytest.mark.xdist_group("servers"))
 
 
 WEBHOOK_TOKEN = "token-of-the-webhook"
