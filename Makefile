@@ -10,7 +10,7 @@ UV_VERSION := 0.13.9
 PYTEST_WORKERS ?= 2
 
 .DEFAULT_GOAL := help
-.PHONY: help vastai demo up test check lint types imports pytest bench bench-throughput bench-close samples lock clean
+.PHONY: help vastai demo up test check lint types imports pytest bench bench-throughput bench-close bench-soak samples lock clean
 
 help: ## Show this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 20
@@ -61,6 +61,9 @@ bench-throughput: $(READY) ## 200 documents through everything, with a paced eng
 
 bench-close: $(READY) ## Pages committed around a session's close, until each is leased
 	@$(BIN)/python -m bench.close
+
+bench-soak: $(READY) ## 300 sessions on rented hosts with random faults: dollars beyond the ideal
+	@$(BIN)/python -m bench.soak --sessions 300
 
 samples: $(READY) ## Make samples/ again
 	@$(BIN)/python -m samples.make

@@ -10,6 +10,8 @@ A session is one `ocr` flow run:
 
 The breaker: a session whose host ended by no wish of ours with not one page accepted
 is `barren`. After `BARREN_IN_A_ROW` of them spending is paused until a person looks.
+A session for which no host could be rented costs nothing and pauses nothing, but the
+next one waits: half a minute, then twice as long each time, up to `LONGEST_HOLD_OFF`.
 
 Decisions about sessions (want one, close one, begin one) lock the `controls` row
 first. That is why a page committed while a session closes is never forgotten: either
@@ -21,6 +23,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from decimal import Decimal
+from itertools import takewhile
 from math import ceil
 from uuid import UUID, uuid4
 
@@ -41,6 +44,11 @@ SILENCE = timedelta(minutes=15)
 """A running session not heard of for so long is over; longer than any host takes to boot."""
 
 BARREN_IN_A_ROW = 3
+
+FIRST_HOLD_OFF = timedelta(seconds=30)
+"""After a session for which no host could be rented; twice as long after each further one."""
+
+LONGEST_HOLD_OFF = timedelta(minutes=16)
 
 UNCONFIRMED = timedelta(minutes=1)
 """A host still listed so long after it was to be destroyed keeps its place in the fleet."""
@@ -85,9 +93,10 @@ async def want_sessions(
 
     One per `pages_per_session` waiting pages of `lanes`, at most `max_hosts` open at
     a time, none while spending is paused, and only as many as the month's budget bears
-    if each costs `session_dollars`, the worst it can.
+    if each costs `session_dollars`, the worst it can. While hosts cannot be rented (no offer
+    will do, no answer comes) it is tried less and less often.
     """
-    if (await lock_controls(db)).paused or await _pause_if_barren(db):
+    if (await lock_controls(db)).paused or await _pause_if_barren(db) or await _holds_off(db):
         return 0
     cursor = await db.execute(
         """
@@ -160,6 +169,26 @@ async def _pause_if_barren(db: Connection) -> bool:
         f"the last: {newest[0][1]}",
     )
     return True
+
+
+async def _holds_off(db: Connection) -> bool:
+    """Whether the newest sessions found no host to rent, and it is too early to try again."""
+    cursor = await db.execute(
+        """
+        select now() - session.closed_at, exists (select 1 from aseagi.gpu_hosts host
+            where host.session_id = session.id
+                and (host.provider <> 'vastai' or host.instance_id is not null))
+        from aseagi.ocr_sessions session, aseagi.controls
+        where session.state = 'closed' and session.started_at is not null
+            and session.closed_at > coalesce(controls.resumed_at, '-infinity')
+        order by session.closed_at desc limit 6
+        """
+    )
+    newest = await cursor.fetchall()
+    in_vain = len(list(takewhile(lambda row: not row[1], newest)))
+    if in_vain == 0:
+        return False
+    return bool(newest[0][0] < min(FIRST_HOLD_OFF * 2 ** (in_vain - 1), LONGEST_HOLD_OFF))
 
 
 async def _committed_dollars(db: Connection) -> Decimal:

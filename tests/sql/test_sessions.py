@@ -135,7 +135,10 @@ async def test_what_open_hosts_may_still_cost_counts_against_the_budget(house: H
     host = await house.begin(new=new)
     assert await house.want(max_hosts=9, pages_per_session=10, budget="2.99") == 0
     await house.change(
-        "update aseagi.gpu_hosts set state = 'ended', ended_at = now(), end_reason = 'x'"
+        """
+        update aseagi.gpu_hosts set state = 'ended', ordered_at = now(), rented_at = now(),
+            instance_id = '1', ended_at = now(), end_reason = 'x'
+        """
     )
     await house.close(host.session_id)
     assert await house.want(max_hosts=9, pages_per_session=10, budget="2.99") == 8
@@ -652,3 +655,50 @@ async def test_one_killer_page_alone_ends_three_hosts_and_stops_nothing(house: H
 
 async def the_wanted_session(house: House) -> UUID:
     return await house.one("select id from aseagi.ocr_sessions where state = 'wanted'")
+
+
+async def session_without_a_host(house: House, *, ago: timedelta) -> None:
+    """One that began, found no host to rent, and closed so long ago."""
+    begun = await house.begin(new=new_attempt(uuid4(), provider="vastai"))
+    await house.close(begun.session_id, reason="no offer will do")
+    await house.change(
+        "update aseagi.ocr_sessions set closed_at = now() - %s where id = %s", ago, begun.session_id
+    )
+
+
+@pytest.mark.parametrize(("in_vain", "minutes"), [(1, 0.5), (2, 1), (3, 2), (4, 4), (9, 16)])
+async def test_while_no_host_can_be_rented_it_is_tried_less_and_less_often(
+    house: House, in_vain: int, minutes: float
+) -> None:
+    await house.add_scan()
+    for number in range(in_vain, 1, -1):
+        await session_without_a_host(house, ago=timedelta(hours=number))
+    await session_without_a_host(house, ago=timedelta(minutes=minutes) - timedelta(seconds=5))
+    assert await house.want() == 0
+    await house.change("update aseagi.ocr_sessions set closed_at = closed_at - interval '5 s'")
+    assert await house.want() == 1
+
+
+async def test_a_host_that_was_rented_or_is_ones_own_ends_the_hold_off(house: House) -> None:
+    await house.add_scan()
+    for provider in ("vastai", "local"):
+        await session_without_a_host(house, ago=timedelta(seconds=2))
+        begun = await house.begin(new=new_attempt(uuid4(), provider=provider))
+        await house.change(
+            """
+            update aseagi.gpu_hosts set state = 'running', instance_id = '1', ordered_at = now(),
+                rented_at = now(), running_at = now() where id = %s
+            """,
+            begun.host_id,
+        )
+        await house.close(begun.session_id, reason="read")
+        assert await house.want() == 1
+        await house.change("delete from aseagi.ocr_sessions where state = 'wanted'")
+
+
+async def test_resume_ends_the_hold_off(house: House) -> None:
+    await house.add_scan()
+    await session_without_a_host(house, ago=timedelta(seconds=2))
+    async with house.transaction():
+        await resume(house.db)
+    assert await house.want() == 1
