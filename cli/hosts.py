@@ -180,8 +180,8 @@ async def _offers(limit: int, deployment: str | None, *, as_json: bool) -> None:
     from work_pools.vastai.connecting import marketplace
     from work_pools.vastai.ordering import Orders
 
-    database, account = await load(Database), await _account()
-    requirements, image = await _wishes(deployment)
+    database, account = await load(Database), await account_there()
+    requirements, image = await wishes(deployment)
     with console.status("asking the marketplace"):
         async with marketplace(account) as market:
             ranking = await Orders(database, market).offers(requirements, image)
@@ -197,7 +197,8 @@ async def _offers(limit: int, deployment: str | None, *, as_json: bool) -> None:
         )
 
 
-async def _account() -> "VastAccount":
+async def account_there() -> "VastAccount":
+    """The marketplace account; raises `Misconfigured` where none is set."""
     from blocks.loading import load_if_there
     from blocks.vast_account import VastAccount
 
@@ -209,7 +210,7 @@ async def _account() -> "VastAccount":
     return account
 
 
-async def _wishes(deployment: str | None) -> "tuple[Requirements, Image]":
+async def wishes(deployment: str | None) -> "tuple[Requirements, Image]":
     """What a deployment asks of a host (its pool's form, filled in); else the one that reads."""
     from datetime import timedelta
 
@@ -288,7 +289,7 @@ async def _destroy(wanted: str | None) -> None:
     from work_pools.vastai.connecting import marketplace
     from work_pools.vastai.fleet import Fleet
 
-    database, account = await load(Database), await _account()
+    database, account = await load(Database), await account_there()
     async with database.connect() as db:
         chosen = [host for host in await open_hosts(db) if _is_wanted(host, wanted)]
     if not chosen:

@@ -228,3 +228,11 @@ async def is_charged(db: Connection, host_id: UUID) -> bool:
     """Whether anything was charged for the host already."""
     cursor = await db.execute("select 1 from aseagi.charges where host_id = %s limit 1", (host_id,))
     return await cursor.fetchone() is not None
+
+
+async def charges_of_host(db: Connection, host_id: UUID) -> dict[str, Decimal]:
+    """Dollars charged for the host so far, by kind."""
+    cursor = await db.execute(
+        "select kind, sum(dollars) from aseagi.charges where host_id = %s group by kind", (host_id,)
+    )
+    return {row[0]: row[1] for row in await cursor.fetchall()}

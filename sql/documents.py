@@ -257,3 +257,16 @@ async def list_pages(db: Connection, document_id: UUID) -> list[PageRow]:
             (document_id,),
         )
         return await cursor.fetchall()
+
+
+async def page_states(db: Connection, document_id: UUID) -> list[str]:
+    """The states of a document's pages, in order."""
+    cursor = await db.execute(
+        "select state from aseagi.pages where document_id = %s order by number", (document_id,)
+    )
+    return [row[0] for row in await cursor.fetchall()]
+
+
+async def delete_document(db: Connection, document_id: UUID) -> None:
+    """Forget a document with its pages and its job; its objects in the bucket stay."""
+    await db.execute("delete from aseagi.documents where id = %s", (document_id,))

@@ -157,6 +157,9 @@ async def retry_jobs(db: Connection, *, document_id: UUID | None = None) -> int:
                 settled_at = null, queued_at = now()
             where state = 'failed' and document_id in (select document_id from chosen)
             returning document_id
+        ), forgotten as (
+            delete from aseagi.unfinished_reads
+            where document_id in (select document_id from chosen)
         )
         update aseagi.processing_jobs job
         set status = 'queued', error = null, completed_at = null, claimed_by = null,

@@ -7,6 +7,7 @@ A page is `waiting`, `leased`, `done` or `failed`. Only this module moves it:
     leased   --fail_pages-->       failed     the engine said this page cannot be read
     leased   --release_leases-->   waiting    time over, or its session ended
     leased   --release_leases-->   failed     … for the third time: three hosts are enough
+    waiting  --release_leases-->   failed     its document ended three hosts, no page of it read
 
 When a document's last page is settled its job moves to analysis in the same
 transaction. A process that dies after any line leaves either the state before it
@@ -401,6 +402,7 @@ async def release_leases(db: Connection, *, session_id: UUID | None = None) -> i
     expired = [row[0] for row in await cursor.fetchall()]
     if not expired:
         return 0
+    await _remember_hosts(db, expired)
     gave_up = Failure(
         stage=Stage.READ,
         reason=f"The page was given to {MAX_ATTEMPTS} hosts and none finished it.",
@@ -422,5 +424,53 @@ async def release_leases(db: Connection, *, session_id: UUID | None = None) -> i
         },
     )
     rows = await cursor.fetchall()
-    await finish_documents(db, sorted({row[0] for row in rows if row[1] == "failed"}))
+    failed = {row[0] for row in rows if row[1] == "failed"}
+    failed |= await _give_up_poison(db, sorted({row[0] for row in rows}))
+    await finish_documents(db, sorted(failed))
     return len(expired)
+
+
+async def _remember_hosts(db: Connection, leases: Sequence[UUID]) -> None:
+    """Remember which documents' pages these leases held when they ended."""
+    await db.execute(
+        """
+        insert into aseagi.unfinished_reads (document_id, session_id)
+        select distinct page.document_id, lease.session_id
+        from aseagi.pages page join aseagi.leases lease on lease.id = page.lease_id
+        where lease.id = any(%s)
+        order by 1, 2
+        on conflict do nothing
+        """,
+        (list(leases),),
+    )
+
+
+async def _give_up_poison(db: Connection, documents: Sequence[UUID]) -> set[UUID]:
+    """Fail what waits of documents that ended `MAX_ATTEMPTS` hosts with not one page read.
+
+    One bad page of a document is found by reading it alone, while its neighbours are read.
+    Where nothing was ever read the file itself is to blame, and each of its pages would
+    take another host.
+    """
+    reason = f"{MAX_ATTEMPTS} hosts were given pages of this document and none finished one."
+    gave_up = Failure(stage=Stage.READ, reason=reason, retry_helps=True)
+    cursor = await db.execute(
+        """
+        update aseagi.pages set state = 'failed', settled_at = now(), error = %(error)s
+        where (document_id, number) in (
+            select page.document_id, page.number from aseagi.pages page
+            where page.document_id = any(%(documents)s) and page.state = 'waiting'
+                and (select count(*) from aseagi.unfinished_reads unfinished
+                    where unfinished.document_id = page.document_id) >= %(max)s
+                and not exists (select 1 from aseagi.pages read
+                    where read.document_id = page.document_id and read.state = 'done')
+            order by 1, 2 for update skip locked)
+        returning document_id
+        """,
+        {
+            "error": Jsonb(gave_up.model_dump(mode="json")),
+            "documents": list(documents),
+            "max": MAX_ATTEMPTS,
+        },
+    )
+    return {row[0] for row in await cursor.fetchall()}
