@@ -10,7 +10,7 @@ UV_VERSION := 0.13.9
 PYTEST_WORKERS ?= 2
 
 .DEFAULT_GOAL := help
-.PHONY: help vastai demo up test check lint types imports pytest bench bench-throughput bench-close bench-soak samples lock clean
+.PHONY: help vastai demo up test check lint types imports pytest bench bench-throughput bench-close bench-soak bench-rented samples lock clean
 
 help: ## Show this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 20
@@ -64,6 +64,9 @@ bench-close: $(READY) ## Pages committed around a session's close, until each is
 
 bench-soak: $(READY) ## 300 sessions on rented hosts with random faults: dollars beyond the ideal
 	@$(BIN)/python -m bench.soak --sessions 300
+
+bench-rented: $(READY) ## Rented hosts: time to the first page, share of billed time spent reading
+	@$(BIN)/python -m bench.rented
 
 samples: $(READY) ## Make samples/ again
 	@$(BIN)/python -m samples.make

@@ -92,6 +92,7 @@ def _role(process: psutil.Process) -> str:
         "prefect.server": "prefect server",
         "--pool droplet": "droplet worker",
         "--pool local": "local worker",
+        "--pool vast-gpu": "vast-gpu worker",
         "-m gateway": "gateway",
         "streamlit": "dashboard",
         "gpu_image.entrypoint": "session entrypoint",

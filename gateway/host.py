@@ -39,6 +39,7 @@ from schema.host import (
     LeaseResponse,
 )
 from schema.ocr import PageText
+from sql.charges import session_cost_so_far
 from sql.leases import (
     HeldPage,
     LeaseRow,
@@ -170,7 +171,8 @@ async def close(wanted: CloseRequest, attempt: Current, using: Using) -> CloseRe
         closed = await close_if_idle(
             db, attempt.session_id, reason=wanted.reason, must_close=_must_close(attempt)
         )
-    return CloseResponse(closed=closed)
+        dollars = await session_cost_so_far(db, attempt.session_id) if closed else None
+    return CloseResponse(closed=closed, dollars=None if dollars is None else float(dollars))
 
 
 def _outcomes_of_held_pages(report: CompleteRequest, held: Sequence[HeldPage]) -> list[PageOutcome]:

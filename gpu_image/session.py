@@ -54,6 +54,8 @@ class Progress:
     pages_waiting: int = 0
     leases: int = 0
     reading_seconds: float = 0.0
+    dollars: float | None = None
+    """What the host has cost when its session closed; None if the gateway did not say."""
 
     @property
     def seconds(self) -> float:
@@ -154,6 +156,7 @@ class Session:
                     pages_read=self.progress.pages_read,
                 )
                 if closed.closed:
+                    self.progress.dollars = closed.dollars
                     return None
             else:
                 await asyncio.sleep(min(POLL_SECONDS, max(idle_seconds - idle, 0.05)))

@@ -119,3 +119,6 @@ class CloseResponse(_Message):
     """`closed` False means: pages arrived meanwhile, lease again."""
 
     closed: bool
+    dollars: float | None = Field(
+        default=None, ge=0, description="What the session's host has cost so far, without traffic."
+    )

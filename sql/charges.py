@@ -87,6 +87,24 @@ async def session_cost(db: Connection, session_id: UUID) -> Decimal:
     return row[0]
 
 
+async def session_cost_so_far(db: Connection, session_id: UUID) -> Decimal:
+    """What a session's hosts have cost: as charged, else by our own reckoning, without traffic."""
+    charged = await session_cost(db, session_id)
+    if charged:
+        return charged
+    cursor = await db.execute(
+        """
+        select coalesce(round(sum(dollars_per_hour * extract(epoch from
+            coalesce(ended_at, now()) - coalesce(running_at, rented_at, created_at))::numeric
+            / 3600), 6), 0)
+        from aseagi.gpu_hosts where session_id = %s and state <> 'intended'
+        """,
+        (session_id,),
+    )
+    row = await only_row(cursor)
+    return row[0]
+
+
 async def last_charged_day(db: Connection, *, kind: Kind) -> date | None:
     """The newest day with a charge of that kind."""
     cursor = await db.execute(

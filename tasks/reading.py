@@ -64,5 +64,10 @@ async def show_summary(progress: Progress, engine: str) -> None:
             f"| seconds | {progress.seconds:.1f} |\n"
             f"| share of time spent reading | {progress.reading_seconds / progress.seconds:.0%} |\n"
             f"| pages per second while reading | {rate:.2f} |\n"
+            f"| cost of the host so far, without traffic | {_dollars(progress.dollars)} |\n"
         ),
     )
+
+
+def _dollars(dollars: float | None) -> str:
+    return "not known" if dollars is None else f"${dollars:.4f}"

@@ -203,7 +203,11 @@ async def test_a_session_through_the_door_leaves_its_logs_task_runs_artifacts_an
                 {"load", "read"} <= names
                 and states == {"Completed"}
                 and any("Finished in state" in line.message for line in logs)
-                and "session" in {one.key for one in artifacts}
+                and any(
+                    one.key == "session"
+                    and "| cost of the host so far, without traffic | $" in str(one.data)
+                    for one in artifacts
+                )
                 and heartbeats > 0
             )
 
