@@ -93,6 +93,7 @@ async def _smoke(
             market=market,
             prefect=prefect,
             deployment_id=deployment.id,
+            engine=reading.engine,
             requirements=requirements,
             image=image,
             max_dollars=max_cost,

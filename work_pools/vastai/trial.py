@@ -47,6 +47,7 @@ from work_pools.vastai.requirements import SEARCH_LIMIT, Requirements
 
 LONGEST = timedelta(minutes=25)
 """Of the host: pull, boot, one page, idling."""
+IDLE_SECONDS = 1
 GONE_SECONDS = 180.0
 LISTED_SECONDS = 300.0
 LOOK_SECONDS = 2.0
@@ -97,6 +98,7 @@ class Trial:
     market: Marketplace
     prefect: PrefectClient
     deployment_id: UUID
+    engine: str
     requirements: Requirements
     image: Image
     max_dollars: Decimal
@@ -158,7 +160,10 @@ class Trial:
     async def _flow_run(self) -> AsyncGenerator[FlowRun]:
         """A run that no worker takes; ended afterwards if its host did not end it."""
         run = await self.prefect.create_flow_run_from_deployment(
-            self.deployment_id, state=Pending(message="Made by the smoke test."), tags=["smoke"]
+            self.deployment_id,
+            parameters={"engine": self.engine, "idle_seconds": IDLE_SECONDS},
+            state=Pending(message="Made by the smoke test."),
+            tags=["smoke"],
         )
         try:
             yield run
