@@ -99,8 +99,10 @@ def _judge_order(host: Host, instance: Instance | None, patience: Patience) -> V
 
 
 def _judge_ending(host: Host, instance: Instance | None, patience: Patience) -> Verdict:
-    # Absence proves nothing of an instance so new that it may not be listed yet.
-    if instance is None and (host.destroys > 0 or host.age > patience.listing):
+    # Absence proves nothing of an instance so new that it may not be listed yet. One that was
+    # seen running has been listed: it ended itself before it was told to.
+    may_be_unlisted = host.running_at is None and host.age <= patience.listing
+    if instance is None and (host.destroys > 0 or not may_be_unlisted):
         return Gone()
     stopped = instance is not None and (instance.is_stopped or instance.is_lost)
     if host.destroy_after is None or host.seen_at >= host.destroy_after or stopped:
