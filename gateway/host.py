@@ -165,10 +165,8 @@ async def complete(request: Request, attempt: Working, using: Using) -> Complete
 async def close(wanted: CloseRequest, attempt: Current, using: Using) -> CloseResponse:
     """Close the session, or answer that pages arrived meanwhile; closing twice is closing once."""
     _check_protocol(wanted.protocol)
-    if attempt.closed:
-        return CloseResponse(closed=True)
     async with using.pool.connection() as db:
-        closed = await close_if_idle(
+        closed = attempt.closed or await close_if_idle(
             db, attempt.session_id, reason=wanted.reason, must_close=_must_close(attempt)
         )
         dollars = await session_cost_so_far(db, attempt.session_id) if closed else None

@@ -326,7 +326,7 @@ async def test_close_answers_more_work_while_pages_wait_and_gives_back_what_is_l
     token = await door.session()
     assert (await door.lease(token, limit=1)).lease is not None
     answer = await door.post("/host/close", token, {})
-    assert answer.json() == {"closed": False}
+    assert answer.json()["closed"] is False
     lease = (await door.lease(token)).lease
     assert lease is not None
     assert lease.documents[0].pages == [1, 2, 3]
@@ -339,7 +339,7 @@ async def test_after_close_the_token_does_no_more_work(door: Door) -> None:
     lease = (await door.lease(token)).lease
     assert lease is not None
     await door.post("/host/complete", token, report(lease.lease_id, read(document, 1)))
-    assert (await door.post("/host/close", token, {})).json() == {"closed": True}
+    assert (await door.post("/host/close", token, {})).json()["closed"] is True
     assert (await door.post("/host/lease", token, {})).status_code == 409
 
 
@@ -347,7 +347,7 @@ async def test_closing_again_after_the_answer_was_lost_is_answered_closed(door: 
     token = await door.begun_session()
     for _ in range(2):
         answer = await door.post("/host/close", token, {})
-        assert (answer.status_code, answer.json()) == (200, {"closed": True})
+        assert (answer.status_code, answer.json()["closed"]) == (200, True)
 
 
 @pytest.mark.parametrize(
@@ -394,7 +394,7 @@ async def test_nul_in_any_text_is_left_out(door: Door) -> None:
     }
     answer = await door.post("/host/complete", token, body)
     assert answer.json() == {"accepted": 2, "refused": 0}
-    assert (await door.post("/host/close", token, {"reason": "d\0one"})).json() == {"closed": True}
+    assert (await door.post("/host/close", token, {"reason": "d\0one"})).json()["closed"] is True
     async with door.pool.connection() as db:
         cursor = await db.execute(
             """
@@ -447,7 +447,7 @@ async def test_a_pause_ends_leasing_and_closes_though_pages_wait(door: Door) -> 
     answer = await door.lease(token)
     assert answer.lease is None
     assert answer.closing
-    assert (await door.post("/host/close", token, {})).json() == {"closed": True}
+    assert (await door.post("/host/close", token, {})).json()["closed"] is True
 
 
 async def test_near_its_deadline_a_session_gets_no_more_pages(door: Door) -> None:

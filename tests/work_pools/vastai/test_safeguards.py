@@ -6,6 +6,7 @@ table is documented in docs/gpu-hosts.md.
 """
 
 import asyncio
+import contextlib
 import sys
 from collections.abc import AsyncGenerator, Awaitable, Callable, Iterator
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
@@ -120,9 +121,10 @@ async def an_order_follows_one_without_an_answer(rental: Rental) -> None:
     first, second = await rental.begin(), await rental.begin()
     await rental.site.order({"on": "create", "kind": "commit-then-drop"})
     assert isinstance(await rental.rent(first), Unsure)
-    ordering_second = asyncio.create_task(rental.rent(second))
     unsettled: list[int] = []
     create = rental.marketplace.create
+
+    ordered = asyncio.Event()
 
     async def looked_at(offer_id: int, order: CreateOrder) -> Outcome:
         unsettled.append(
@@ -135,9 +137,14 @@ async def an_order_follows_one_without_an_answer(rental: Rental) -> None:
                 second.host_id,
             )
         )
+        ordered.set()
         return await create(offer_id, order)
 
     rental.marketplace.create = looked_at
+    ordering_second = asyncio.create_task(rental.rent(second))
+    # The fleet looks only after a second that would not wait has ordered.
+    with contextlib.suppress(TimeoutError):
+        await asyncio.wait_for(ordered.wait(), 1)
     while not ordering_second.done():
         await rental.turn()
         await asyncio.sleep(0.05)
