@@ -66,8 +66,8 @@ async def test_a_running_host_holds_its_token_and_no_other_secret(
     process, _ = found
 
     async def engine_runs() -> bool:
-        supervisor = process.find()
-        return supervisor is not None and bool(supervisor.children())
+        # A child just forked has its parent's environment still.
+        return any("PREFECT_HOME" in one for one in _environments(process))
 
     await eventually(engine_runs, pause=0.05)
     environments = _environments(process)
