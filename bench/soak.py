@@ -133,6 +133,8 @@ class Soak:
         self._at_least = at_least
         self._chance = random.Random(seed)  # noqa: S311 - reproducible faults, not secrets
         self._report = Report()
+        self._calm = asyncio.Event()
+        """No new faults: what waits still must be read."""
         self._over = asyncio.Event()
         self._alive: set[str] = set()
 
@@ -151,10 +153,11 @@ class Soak:
             ):
                 self._group.create_task(self._again(turn))
             await self._documents_come(tell)
+            self._calm.set()
+            await self._rental.site.forget_faults()
             await self._until(self._all_pages_settled, "pages wait still")
             self._over.set()
             self._alive.clear()
-        await self._rental.site.forget_faults()
         await self._rental.until_quiet(QUIET_SECONDS)
         await self._rental.check_the_books()
         await self._add_up()
@@ -299,6 +302,8 @@ class Soak:
                 await resume(db)
 
     async def _mischief(self) -> None:
+        if self._calm.is_set():
+            return
         luck = self._chance.random()
         if luck < 0.15:
             on, kind = self._chance.choice(RARE_FAULTS if luck < 0.002 else FAULTS)
@@ -356,7 +361,12 @@ async def soaking(house: House, folder: Path) -> AsyncGenerator[Rental]:
         read_lag_seconds=READ_LAG_SECONDS,
     )
     try:
-        async with open_rental(house, site, patience=compressed(Patience())) as rental:
+        async with open_rental(
+            house,
+            site,
+            patience=compressed(Patience()),
+            wait_seconds=ordering.WAIT_SECONDS / SCALE,
+        ) as rental:
             yield rental
     finally:
         site.running.stop()

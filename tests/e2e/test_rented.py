@@ -23,6 +23,7 @@ from blocks.object_storage import ObjectStorage
 from blocks.reading import Reading
 from sql.connection import Connection
 from stack.embedded import Stack
+from stack.processes import wait_all_ready
 from tests.e2e.conftest import all_completed, drop, eventually
 from tests.e2e.test_commands import PROGRAM, aseagi, says_one_line
 
@@ -246,6 +247,33 @@ async def test_a_host_outlives_its_killed_worker_and_the_next_worker_ends_it(
     await eventually(lambda: all_completed(db, "orphaned", DOCUMENTS), seconds=150)
     await eventually(rehearsal.nothing_rented)
     await the_books_agree(db, rehearsal)
+
+
+@pytest.mark.parametrize("server", ["gateway", "prefect"])
+async def test_a_session_on_a_rented_host_outlives_a_killed_server(
+    stack: Stack, rehearsal: Rehearsal, db: Connection, server: str
+) -> None:
+    matter = f"rented-without-{server}"
+    drop(stack, matter, DOCUMENTS, first={"gateway": 44_000, "prefect": 45_000}[server])
+    await eventually(holds_pages(db, matter), seconds=90, pause=0.05)
+    killed = stack.gateway if server == "gateway" else stack.servers.prefect.child
+    killed.kill()
+    killed.start()
+    await asyncio.to_thread(wait_all_ready, [killed], 60)
+
+    await eventually(lambda: all_completed(db, matter, DOCUMENTS), seconds=150)
+    await eventually(rehearsal.nothing_rented, seconds=90)
+    await the_books_agree(db, rehearsal)
+    cursor = await db.execute(
+        """
+        select count(*), count(distinct page.words_path), max(page.attempts) <= 2
+        from aseagi.pages page join aseagi.documents document
+            on document.id = page.document_id
+        where document.matter = %s and page.state = 'done'
+        """,
+        (matter,),
+    )
+    assert await cursor.fetchone() == (DOCUMENTS, DOCUMENTS, True)
 
 
 async def test_fifty_runs_by_hand_on_an_empty_queue_rent_nothing(
