@@ -41,6 +41,7 @@ from sql.dashboard import (
     newest_documents,
     newest_hosts,
     newest_sessions,
+    rehearsal_dollars_between,
     reserved_dollars,
 )
 
@@ -70,6 +71,8 @@ class Money:
     days: list[DayCost]
     output: Output
     reserved: Decimal
+    rehearsal: Decimal
+    """How much of it is no money: hosts of the rehearsal marketplace."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -130,6 +133,7 @@ def load_money(database: Database, month: Month) -> Money:
                 days=await costs_between(db, month.first, month.last),
                 output=await completed_between(db, month.begins, month.ends),
                 reserved=await reserved_dollars(db),
+                rehearsal=await rehearsal_dollars_between(db, month.first, month.last),
             )
 
     return asyncio.run(ask())

@@ -9,7 +9,7 @@ import streamlit as st
 from dashboard.costs import Month, MonthCosts, months_until_now
 from dashboard.data import Settings, load_money, load_work
 from dashboard.spending import show_spending
-from dashboard.wording import minute, plain
+from dashboard.wording import dollars, minute, plain
 from dashboard.work import show_work
 from schema.failures import AseagiError
 from sql.controls import Controls
@@ -40,6 +40,7 @@ def _show(settings: Settings) -> None:
     _show_pause(work.controls)
 
     money = known if month == this_month else load_money(settings.database, month)
+    _show_rehearsal(money.rehearsal)
     spending = settings.spending
     show_spending(
         MonthCosts(
@@ -57,6 +58,15 @@ def _show(settings: Settings) -> None:
     )
     st.divider()
     show_work(settings.database, work)
+
+
+def _show_rehearsal(rehearsal: Decimal) -> None:
+    if rehearsal:
+        st.info(
+            f"**Rehearsal, no money:** {plain(dollars(rehearsal))} of what is shown is for hosts "
+            "of the rehearsal marketplace. Nobody charges it.",
+            icon=":material/theater_comedy:",
+        )
 
 
 def _show_pause(controls: Controls) -> None:

@@ -43,6 +43,19 @@ async def costs_between(db: Connection, first: date, last: date) -> list[DayCost
         return await cursor.fetchall()
 
 
+async def rehearsal_dollars_between(db: Connection, first: date, last: date) -> Decimal:
+    """Dollars from `first` to `last` that hosts of the rehearsal marketplace are said to cost."""
+    cursor = await db.execute(
+        """
+        select coalesce(sum(charge.dollars), 0) from aseagi.charges charge
+        join aseagi.gpu_hosts host on host.id = charge.host_id
+        where host.rehearsal and charge.incurred_on between %s and %s
+        """,
+        (first, last),
+    )
+    return (await only_row(cursor))[0]
+
+
 async def reserved_dollars(db: Connection) -> Decimal:
     """What the hosts that have not ended may still cost."""
     cursor = await db.execute(

@@ -36,14 +36,15 @@ class Rows:
         *,
         document: UUID | None = None,
         session: UUID | None = None,
+        host: UUID | None = None,
     ) -> None:
         self.run(
             """
             insert into aseagi.charges (key, kind, dollars, quantity, unit, what, incurred_on,
-                document_id, session_id)
-            values (%s, %s, %s, 1, 'thing', 'a thing', %s, %s, %s)
+                document_id, session_id, host_id)
+            values (%s, %s, %s, 1, 'thing', 'a thing', %s, %s, %s, %s)
             """,
-            f"charge:{next(self._serial)}", kind, dollars, day, document, session,
+            f"charge:{next(self._serial)}", kind, dollars, day, document, session, host,
         )  # fmt: skip
 
     def document(
@@ -118,9 +119,16 @@ class Rows:
         )  # fmt: skip
         return session
 
-    def host(self, session: UUID, *, created: datetime, reserved_dollars: float) -> None:
+    def host(
+        self,
+        session: UUID,
+        *,
+        created: datetime,
+        reserved_dollars: float,
+        rehearsal: bool = False,
+    ) -> UUID:
         """A host that has not ended."""
-        attempt = uuid4()
+        attempt, host = uuid4(), uuid4()
         self.run(
             """
             insert into aseagi.session_attempts
@@ -131,13 +139,14 @@ class Rows:
         )  # fmt: skip
         self.run(
             """
-            insert into aseagi.gpu_hosts (session_id, attempt_id, provider, label, state,
-                instance_id, dollars_per_hour, reserved_dollars, created_at, ordered_at)
-            values (%s, %s, 'vastai', %s, 'running', %s, 0.25, %s, %s, now())
+            insert into aseagi.gpu_hosts (id, session_id, attempt_id, provider, label, state,
+                instance_id, dollars_per_hour, reserved_dollars, created_at, ordered_at, rehearsal)
+            values (%s, %s, %s, 'vastai', %s, 'running', %s, 0.25, %s, %s, now(), %s)
             """,
-            session, attempt, f"host-{attempt.hex[:8]}", str(attempt.int % 10**9),
-            reserved_dollars, created,
+            host, session, attempt, f"host-{attempt.hex[:8]}", str(attempt.int % 10**9),
+            reserved_dollars, created, rehearsal,
         )  # fmt: skip
+        return host
 
     def failed_arrival(self, key: str, reason: str) -> None:
         self.run(

@@ -77,6 +77,23 @@ def test_the_page_opens_with_what_the_month_cost(rows: Rows, dashboard_dsn: str)
     }  # fmt: skip
 
 
+def test_what_the_rehearsal_is_said_to_cost_is_marked_as_no_money(
+    rows: Rows, dashboard_dsn: str
+) -> None:
+    now = datetime.now(UTC)
+    session = rows.session(created=now)
+    real = rows.host(session, created=now, reserved_dollars=1)
+    rows.charge("gpu", 0.25, now.date(), session=session, host=real)
+    assert not look(dashboard_dsn).info
+
+    rehearsed = rows.host(session, created=now, reserved_dollars=1, rehearsal=True)
+    rows.charge("gpu", 0.5, now.date(), session=session, host=rehearsed)
+
+    (said,) = look(dashboard_dsn).info
+    assert "$0.50" in said.value.replace("\\", "")
+    assert "no money" in said.value
+
+
 def test_an_earlier_month_can_be_chosen(rows: Rows, dashboard_dsn: str) -> None:
     now = datetime.now(UTC)
     before = now.replace(day=1) - timedelta(days=1)

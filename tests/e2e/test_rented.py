@@ -13,6 +13,7 @@ import httpx
 import psutil
 import pytest
 from prefect.client.orchestration import get_client
+from prefect.client.schemas.actions import WorkPoolUpdate
 from prefect.client.schemas.objects import StateType
 from prefect.states import Cancelling
 
@@ -274,6 +275,36 @@ async def test_a_session_on_a_rented_host_outlives_a_killed_server(
         (matter,),
     )
     assert await cursor.fetchone() == (DOCUMENTS, DOCUMENTS, True)
+
+
+async def test_the_limit_of_the_pool_bounds_the_hosts(
+    stack: Stack, rehearsal: Rehearsal, db: Connection
+) -> None:
+    reading = await load(Reading)
+    wide = reading.model_copy(update={"max_hosts": 3, "pages_per_session": 10})
+    most = 0
+
+    async def look() -> bool:
+        nonlocal most
+        most = max(most, sum(host["exists"] for host in await rehearsal.ever()))
+        return await all_completed(db, "limited", DOCUMENTS)
+
+    await wide.asave(NAME, overwrite=True)
+    async with get_client() as client:
+        await client.update_work_pool("vast-gpu", WorkPoolUpdate(concurrency_limit=1))
+        try:
+            drop(stack, "limited", DOCUMENTS, first=46_000)
+            await eventually(look, seconds=150)
+        finally:
+            await client.update_work_pool("vast-gpu", WorkPoolUpdate(concurrency_limit=None))
+            await reading.asave(NAME, overwrite=True)
+    assert most == 1
+    wanted = await db.execute(
+        "select count(*) from aseagi.ocr_sessions where created_at > now() - interval '3 minutes'"
+    )
+    assert (await wanted.fetchone() or (0,))[0] > 1, "more sessions were wanted than hosts allowed"
+    await eventually(rehearsal.nothing_rented, seconds=90)
+    await the_books_agree(db, rehearsal)
 
 
 async def test_fifty_runs_by_hand_on_an_empty_queue_rent_nothing(
