@@ -33,7 +33,10 @@ class Reading(Block):
         description="A lease not renewed for so long is over and its pages wait again.",
     )
     idle_seconds: int = Field(
-        default=20, ge=0, description="How long a session waits for more pages before it closes."
+        default=300,
+        ge=0,
+        description="How long a session waits for more pages before it closes. On a rented host "
+        "five minutes of waiting cost less than pulling the image onto another.",
     )
     session_minutes: int = Field(
         default=240, ge=10, le=1440, description="Longest life of one session's host."

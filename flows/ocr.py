@@ -30,7 +30,7 @@ async def ocr_session(
     session_id: UUID | None = None,  # noqa: ARG001 - read by the worker before this runs
     engine: str = "rapidocr",
     pages_per_lease: int = 16,
-    idle_seconds: float = 20,
+    idle_seconds: float = 300,
 ) -> SessionReport:
     """Read leased pages until none came for a while, then close.
 

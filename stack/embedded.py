@@ -40,6 +40,7 @@ WATCH_SECONDS = 2.0
 WORKER_STOP_SECONDS = 2.0
 RUNS_AT_A_TIME = 6
 BOOT_SECONDS = 2.0
+IDLE_SECONDS = 20
 SECRET_FILE_MODE = 0o600
 
 
@@ -202,6 +203,8 @@ def _block_settings(
         "ASEAGI_VAST_URL": marketplace.url,
         "ASEAGI_VAST_API_KEY": marketplace.api_key,
         "ASEAGI_READING_DEPLOYMENT": "ocr/vast-gpu",
+        # A host of the rehearsal boots at once: one need not be kept for what may come.
+        "ASEAGI_READING_IDLE_SECONDS": str(IDLE_SECONDS),
     }
 
 
