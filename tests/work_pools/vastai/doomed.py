@@ -9,10 +9,12 @@ import asyncio
 import multiprocessing
 import os
 import signal
+import threading
 from collections.abc import AsyncGenerator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from datetime import timedelta
+from multiprocessing.connection import wait
 from uuid import UUID
 
 import httpx
@@ -30,6 +32,9 @@ SECONDS = 60
 SURVIVED, KILLED = 0, -signal.SIGKILL
 _PROCESSES = multiprocessing.get_context("forkserver")
 _PROCESSES.set_forkserver_preload([__name__])
+_POLLING = threading.Lock()
+"""A start asks every process for its exit code, and a code can be read by one thread only:
+whoever comes second reads 255."""
 
 
 @dataclass(frozen=True)
@@ -54,10 +59,17 @@ async def look_after_and_die(doom: Doom, host_id: UUID) -> int:
 
 async def _run(work: Callable[..., Awaitable[None]], doom: Doom, host_id: UUID) -> int:
     process = _PROCESSES.Process(target=_child, args=(work, doom, host_id), daemon=True)
-    await asyncio.to_thread(process.start)
-    await asyncio.to_thread(process.join, SECONDS)
-    assert process.exitcode is not None, "it neither died nor ended"
-    return process.exitcode
+
+    def live_and_die() -> int | None:
+        with _POLLING:
+            process.start()
+        wait([process.sentinel], SECONDS)
+        with _POLLING:
+            return process.exitcode
+
+    code = await asyncio.to_thread(live_and_die)
+    assert code is not None, "it neither died nor ended"
+    return code
 
 
 def _child(work: Callable[..., Awaitable[None]], doom: Doom, host_id: UUID) -> None:
