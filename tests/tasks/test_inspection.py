@@ -11,6 +11,7 @@ import pypdfium2 as pdfium
 import pytest
 from PIL import Image, ImageFile
 
+from gpu_image import render
 from schema.failures import BadInput
 from tasks import inspection
 from tasks.inspection import inspect
@@ -73,3 +74,27 @@ def test_one_picture_is_decoded_at_a_time(picture: Path, monkeypatch: pytest.Mon
         found = list(threads.map(inspect, [picture, picture]))
     assert met == []
     assert [one.media_type for one in found] == [inspection.PNG] * 2
+
+
+def test_a_photo_that_is_cut_off_is_damaged(tmp_path: Path) -> None:
+    path = tmp_path / "a.jpg"
+    Image.effect_noise((640, 480), 50).save(path)
+    assert inspect(path).media_type == inspection.JPEG
+    path.write_bytes(path.read_bytes()[:-20_000])
+    with pytest.raises(BadInput, match="damaged"):
+        inspect(path)
+
+
+def test_what_is_taken_in_is_what_can_be_read() -> None:
+    assert inspection.MAX_IMAGE_PIXELS == render.MAX_STORED_PIXELS
+    assert inspection.MAX_WHOLE_IMAGE_PIXELS == render.MAX_WHOLE_PIXELS
+
+
+@pytest.mark.parametrize(("file", "progressive"), [("a.png", False), ("a.jpg", True)])
+def test_a_picture_too_large_to_be_read_is_refused_by_its_size(
+    tmp_path: Path, file: str, progressive: bool
+) -> None:
+    path = tmp_path / file
+    Image.new("L", (9_500, 9_500)).save(path, progressive=progressive)
+    with pytest.raises(BadInput, match="9500×9500 pixels, more than can be read"):
+        inspect(path)

@@ -11,6 +11,7 @@ from prefect.workers.base import BaseJobConfiguration, BaseVariables
 from pydantic import Field
 
 from blocks.spending import Spending
+from schema.image import CUDA
 from work_pools.vastai.ordering import Image
 from work_pools.vastai.requirements import Requirements
 
@@ -29,7 +30,7 @@ class VastVariables(BaseVariables):
         description="Docker image of the host; its entrypoint runs one OCR session.",
     )
     image_gb: float = Field(
-        default=4.0, ge=0, description="Compressed size of the image, for the expected cost."
+        default=4.2, ge=0, description="Compressed size of the image, for the expected cost."
     )
     startup_seconds: float = Field(
         default=25.0, ge=0, description="From the container's start to the first page read."
@@ -46,7 +47,7 @@ class VastVariables(BaseVariables):
         default=7.5, ge=0, description="Least CUDA compute capability, e.g. 8.9."
     )
     min_cuda: float = Field(
-        default=12.4,
+        default=CUDA,
         ge=0,
         description="CUDA version that the image declares; the driver must run it.",
     )
@@ -73,13 +74,13 @@ class VastJobConfiguration(BaseJobConfiguration):
     """The form's values for one run. `env` and `command` of the base are never handed on."""
 
     image: str = Field(default=DEFAULT_IMAGE)
-    image_gb: float = Field(default=4.0)
+    image_gb: float = Field(default=4.2)
     startup_seconds: float = Field(default=25.0)
     disk_gb: int = Field(default=16)
     gpu_names: list[str] = Field(default=[])
     min_gpu_memory_gb: float = Field(default=8.0)
     min_compute_capability: float = Field(default=7.5)
-    min_cuda: float = Field(default=12.4)
+    min_cuda: float = Field(default=CUDA)
     min_cpu_cores: float = Field(default=4.0)
     min_reliability: float = Field(default=0.98)
     min_down_mbps: float = Field(default=200.0)
