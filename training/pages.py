@@ -229,12 +229,11 @@ class PageMaker:
         if draw < 0.93:
             return self._invented()
         count = int(r.integers(1, 9))
-        places: list[int] = r.integers(0, len(self._drawable), count).tolist()
-        return "".join(self._drawable[place] for place in places)
+        return "".join(self._drawable[int(r.integers(len(self._drawable)))] for _ in range(count))
 
     def _figure(self) -> str:
         r = self._random
-        n = int(r.integers(0, 10 ** int(r.integers(1, 7))))
+        n = int(r.integers(0, int(10 ** r.integers(1, 7))))
         cents, year = int(r.integers(100)), int(r.integers(1990, 2031))
         month, day = int(r.integers(1, 13)), int(r.integers(1, 29))
         forms = [
