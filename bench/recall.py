@@ -20,7 +20,7 @@ from rich.console import Console
 from rich.table import Table
 
 from bench.results import Figure, write_results
-from gpu_image.engines import OcrEngine, load_engine
+from gpu_image.engines import OcrEngine, PageRef, load_engine
 from gpu_image.render import MEDIA_TYPES, open_document
 from schema.failures import BadInput, Failure
 
@@ -119,7 +119,9 @@ def _score(engine: OcrEngine, case: Case) -> Score:
     try:
         with open_document(case.file, media_type) as document:
             pages = document.page_count
-        for _, outcome in engine.read(case.file, media_type, range(1, pages + 1)):
+        numbers = range(1, pages + 1)
+        refs = [PageRef(case.file, media_type, number) for number in numbers]
+        for _, outcome in engine.read(refs):
             if isinstance(outcome, Failure):
                 failures.append(outcome.reason)
             else:

@@ -19,7 +19,9 @@ class Reading(Block):
         "ocr/vast-gpu on rented ones.",
     )
     engine: str = Field(
-        default="rapidocr", description="OCR engine: rapidocr (CPU) or doctr (GPU)."
+        default="rapidocr",
+        description="OCR engine: rapidocr (CPU), doctr (GPU), or doctr:DETECTION+RECOGNITION to "
+        "choose docTR's models.",
     )
     max_hosts: int = Field(default=1, ge=0, le=50, description="Sessions open at a time.")
     pages_per_session: int = Field(

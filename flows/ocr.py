@@ -6,7 +6,9 @@ from prefect import flow
 from prefect.runtime import flow_run
 from pydantic import BaseModel, Field
 
+from gpu_image.reading import several_at_once
 from gpu_image.session import open_session
+from gpu_image.usage import watched
 from tasks.reading import load_engine, read_pages, show_progress, show_summary
 
 PROGRESS_EVERY_LEASES = 4
@@ -39,19 +41,21 @@ async def ocr_session(
 
     Args:
         session_id: The session this run is; empty for one started by hand.
-        engine: OCR engine: `rapidocr` (CPU) or `doctr` (GPU).
+        engine: OCR engine: `rapidocr` (CPU), `doctr` (GPU), or `doctr:DETECTION+RECOGNITION` to
+            choose docTR's models.
         pages_per_lease: Pages taken from the queue at a time, 1 to 64.
         idle_seconds: How long to wait for more pages before closing.
     """
     reader = await load_engine(engine)
     bar: UUID | None = None
     async with open_session(reader.name) as session:
-        async for lease in session.leases(limit=pages_per_lease, idle_seconds=idle_seconds):
-            await read_pages(reader, session, lease, lease.pages)
-            if session.progress.leases % PROGRESS_EVERY_LEASES == 0:
-                bar = await show_progress(session.progress, bar)
         progress = session.progress
-        await show_summary(progress, reader.name)
+        async with watched() as usage, several_at_once(reader.reads_at_once) as start:
+            async for lease in session.leases(limit=pages_per_lease, idle_seconds=idle_seconds):
+                await start(read_pages(reader, session, lease, lease.pages))
+                if progress.leases % PROGRESS_EVERY_LEASES == 0:
+                    bar = await show_progress(progress, bar)
+        await show_summary(progress, usage, reader.name)
     return SessionReport(
         pages_read=progress.pages_read,
         pages_failed=progress.pages_failed,

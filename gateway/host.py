@@ -89,6 +89,7 @@ def _lease_message(row: LeaseRow, storage: ObjectStorage) -> Lease:
                 pages=[],
             )
         document.pages.append(page.number)
+        document.urgent = document.urgent or page.urgent
     for document in documents.values():
         document.pages.sort()
     left = (row.expires_at - datetime.now(UTC)).total_seconds()

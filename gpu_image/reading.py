@@ -1,17 +1,54 @@
-"""Read the pages of one lease: engine in a thread, results handed in as they come."""
+"""Read the pages of leases: engine in threads, results handed in while it goes on."""
 
 import asyncio
 import time
-from collections.abc import Iterator
+from collections.abc import AsyncGenerator, Coroutine, Generator
+from contextlib import asynccontextmanager, closing
+from typing import Any, Protocol
 from uuid import UUID
 
-from gpu_image.engines import OcrEngine
+from gpu_image.engines import OcrEngine, PageRef
 from gpu_image.session import REPORT_PAGES, REPORT_SECONDS, FetchedLease, Session
-from schema.failures import BadInput, Failure, Stage
-from schema.host import LeasedDocument
+from schema.failures import Failure, Stage
 from schema.ocr import PageText
 
 Outcome = tuple[UUID, int, PageText | Failure]
+
+
+class Start(Protocol):
+    """Starts to read a lease; returns when there is room for one more."""
+
+    async def __call__(self, read: Coroutine[Any, Any, object], /) -> None:
+        """Start it, and wait if it is one more than can usefully be read at once."""
+        ...
+
+
+@asynccontextmanager
+async def several_at_once(most: int) -> AsyncGenerator[Start]:
+    """Read up to `most` leases at the same time; leaving waits for all.
+
+    The first that fails ends the others, and its error is raised.
+    """
+    room = asyncio.Semaphore(most)
+
+    async def until_done(read: Coroutine[Any, Any, object]) -> None:
+        try:
+            await read
+        finally:
+            room.release()
+
+    try:
+        async with asyncio.TaskGroup() as leases:
+
+            async def start(read: Coroutine[Any, Any, object]) -> None:
+                await room.acquire()  # at hand, as the last start has waited for it
+                leases.create_task(until_done(read))
+                async with room:
+                    pass
+
+            yield start
+    except ExceptionGroup as errors:
+        raise errors.exceptions[0] from None
 
 
 async def read_lease(engine: OcrEngine, session: Session, fetched: FetchedLease) -> int:
@@ -19,53 +56,84 @@ async def read_lease(engine: OcrEngine, session: Session, fetched: FetchedLease)
 
     Stops early when the lease was lost: those pages are somebody else's now.
     """
-    started = time.monotonic()
-    reported = 0
-    waiting: list[Outcome] = []
-    oldest = started
-    outcomes = _outcomes(engine, fetched)
-    while (outcome := await asyncio.to_thread(next, outcomes, None)) is not None:
-        if not session.holds(fetched):
-            return reported
-        if not waiting:
-            oldest = time.monotonic()
-        waiting.append(outcome)
-        if len(waiting) >= REPORT_PAGES or time.monotonic() - oldest >= REPORT_SECONDS:
-            await session.report(fetched, waiting)
-            reported += len(waiting)
-            waiting = []
-    if waiting:
-        await session.report(fetched, waiting)
-    session.progress.reading_seconds += time.monotonic() - started
-    return reported + len(waiting)
+    with session.holding(fetched):
+        outcomes = _outcomes(engine, fetched)
+        reports = _Reports(session, fetched)
+        try:
+            while (outcome := await asyncio.to_thread(next, outcomes, None)) is not None:
+                if not session.holds(fetched):
+                    break
+                await reports.add(outcome)
+            await reports.finish()
+        finally:
+            reports.give_up()
+            await asyncio.to_thread(outcomes.close)
+        return reports.pages
 
 
-def _outcomes(engine: OcrEngine, fetched: FetchedLease) -> Iterator[Outcome]:
-    """What the engine says of each page; a document it cannot open fails page by page."""
+class _Reports:
+    """Outcomes on their way to the gateway: a few at a time, one report after the other."""
+
+    def __init__(self, session: Session, fetched: FetchedLease) -> None:
+        self.pages = 0
+        self._session, self._fetched = session, fetched
+        self._waiting: list[Outcome] = []
+        self._oldest = 0.0
+        self._sending: asyncio.Task[None] | None = None
+        self._urgent = {
+            document.document_id for document in fetched.lease.documents if document.urgent
+        }
+
+    async def add(self, outcome: Outcome) -> None:
+        """Hand in the outcome, together with others unless somebody waits for it."""
+        if not self._waiting:
+            self._oldest = time.monotonic()
+        self._waiting.append(outcome)
+        overdue = time.monotonic() - self._oldest >= REPORT_SECONDS
+        if overdue or len(self._waiting) >= REPORT_PAGES or outcome[0] in self._urgent:
+            await self._send()
+
+    async def finish(self) -> None:
+        """Hand in the rest, and wait until all is taken; nothing if the lease was lost."""
+        if self._waiting and self._session.holds(self._fetched):
+            await self._send()
+        if self._sending is not None:
+            await self._sending
+
+    def give_up(self) -> None:
+        """End a report that nobody waits for any more."""
+        if self._sending is not None:
+            self._sending.cancel()
+
+    async def _send(self) -> None:
+        """Begin a report; an error of the one before it is raised here."""
+        if self._sending is not None:
+            await self._sending
+        self.pages += len(self._waiting)
+        self._sending = asyncio.create_task(self._session.report(self._fetched, self._waiting))
+        self._waiting = []
+
+
+def _outcomes(engine: OcrEngine, fetched: FetchedLease) -> Generator[Outcome]:
+    """What the engine says of each page; those that could not be fetched come first."""
+    documents: dict[PageRef, UUID] = {}
     for document in fetched.lease.documents:
-        if document.document_id in fetched.missing:
-            for page in document.pages:
+        for page in document.pages:
+            if document.document_id in fetched.missing:
                 yield document.document_id, page, _download_failure(page)
-            continue
-        yield from _document_outcomes(engine, fetched, document)
-
-
-def _document_outcomes(
-    engine: OcrEngine, fetched: FetchedLease, document: LeasedDocument
-) -> Iterator[Outcome]:
-    left = set(document.pages)
-    try:
-        for page, outcome in engine.read(
-            fetched.path(document), document.media_type, document.pages
-        ):
-            left.discard(page)
-            yield document.document_id, page, outcome
+                continue
+            path = fetched.path(document)
+            ref = PageRef(path, document.media_type, page, document.urgent)
+            documents[ref] = document.document_id
+    left = dict(documents)
+    outcomes = engine.read(list(documents))
+    with closing(outcomes):
+        for ref, outcome in outcomes:
+            yield left.pop(ref), ref.page, outcome
+    for ref, document_id in left.items():
         reason = "The engine gave no result for this page."
-    except BadInput as error:
-        reason = str(error)
-    for page in sorted(left):
-        failure = Failure(stage=Stage.READ, reason=reason[:500], retry_helps=False, page=page)
-        yield document.document_id, page, failure
+        failure = Failure(stage=Stage.READ, reason=reason, retry_helps=False, page=ref.page)
+        yield document_id, ref.page, failure
 
 
 def _download_failure(page: int) -> Failure:

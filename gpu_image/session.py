@@ -2,9 +2,9 @@
 
 Guarantees:
 
-- The next lease is fetched and its documents downloaded while this one is read.
+- The next lease is fetched and its documents downloaded while those before it are read.
 - Leases being worked on are renewed in the background; one that is lost is dropped.
-- Files live in a private temporary directory and are gone after their lease.
+- Files live in a private temporary directory and are gone when their lease was read.
 - The session ends only through `close`; if the host dies instead, its leases run out.
 """
 
@@ -14,7 +14,7 @@ import os
 import shutil
 import tempfile
 import time
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Generator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import NoReturn
@@ -54,13 +54,29 @@ class Progress:
     pages_waiting: int = 0
     leases: int = 0
     reading_seconds: float = 0.0
+    """While at least one lease was being read."""
     dollars: float | None = None
     """What the host has cost when its session closed; None if the gateway did not say."""
+    _being_read: int = 0
+    _reading_since: float = 0.0
 
     @property
     def seconds(self) -> float:
         """Time since the session began."""
         return time.monotonic() - self.started
+
+    @contextlib.contextmanager
+    def reading(self) -> Generator[None]:
+        """Count the time in which leases are read; several at once count once."""
+        if not self._being_read:
+            self._reading_since = time.monotonic()
+        self._being_read += 1
+        try:
+            yield
+        finally:
+            self._being_read -= 1
+            if not self._being_read:
+                self.reading_seconds += time.monotonic() - self._reading_since
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,24 +110,30 @@ class Session:
     async def leases(self, *, limit: int, idle_seconds: float) -> AsyncGenerator[FetchedLease]:
         """Yield leases until none came for `idle_seconds` and the gateway lets the session close.
 
-        While one lease is being read the next is fetched. After its turn a lease's
-        files are deleted and it is no longer renewed. Trouble with renewing ends the
-        session too: leases that nobody renews are soon somebody else's.
+        While one is being read the next is fetched. Read each within `holding`. Trouble
+        with renewing ends the session too: leases that nobody renews are soon somebody
+        else's.
         """
         renewing = asyncio.create_task(self._renew_forever())
         upcoming = asyncio.create_task(self._next_lease(limit, idle_seconds))
         try:
             while (fetched := await _first_of(upcoming, renewing)) is not None:
                 upcoming = asyncio.create_task(self._next_lease(limit, idle_seconds))
-                try:
-                    yield fetched
-                finally:
-                    self._held.pop(fetched.lease.lease_id, None)
-                    shutil.rmtree(fetched.folder, ignore_errors=True)
+                yield fetched
         finally:
             for task in (renewing, upcoming):
                 task.cancel()
             await asyncio.gather(renewing, upcoming, return_exceptions=True)
+
+    @contextlib.contextmanager
+    def holding(self, fetched: FetchedLease) -> Generator[None]:
+        """While a lease is read. Afterwards it is no longer renewed, and its files are gone."""
+        try:
+            with self.progress.reading():
+                yield
+        finally:
+            self._held.pop(fetched.lease.lease_id, None)
+            shutil.rmtree(fetched.folder, ignore_errors=True)
 
     def holds(self, fetched: FetchedLease) -> bool:
         """Whether the lease is still this host's, as far as it knows."""

@@ -14,7 +14,7 @@ from schema.failures import MAX_PAGE_NUMBER, Failure
 from schema.ocr import PageText
 from schema.text import Text
 
-PROTOCOL_VERSION = 1
+PROTOCOL_VERSION = 2
 MAX_LEASE_PAGES = 64
 MAX_RESULT_BYTES = 32 * 1024 * 1024
 """Largest body of `/host/complete` the gateway unpacks."""
@@ -40,6 +40,7 @@ class LeasedDocument(_Message):
     media_type: str
     size_bytes: int = Field(ge=0)
     pages: list[int] = Field(description="Page numbers from 1, ascending.")
+    urgent: bool = Field(default=False, description="Somebody waits for it (lane `now`).")
 
 
 class Lease(_Message):

@@ -42,6 +42,8 @@ class LeasedPage:
     s3_processed_path: str
     media_type: str
     size_bytes: int
+    urgent: bool
+    """Of lane `now`: somebody waits for it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,7 +82,8 @@ async def lease_pages(
         await cursor.execute(
             """
             select page.document_id, page.number, page.attempts,
-                document.s3_processed_path, document.media_type, document.size_bytes
+                document.s3_processed_path, document.media_type, document.size_bytes,
+                page.lane = 'now' as urgent
             from aseagi.pages page join aseagi.documents document on document.id = page.document_id
             where page.state = 'waiting'
             order by page.lane, page.attempts > 0, page.queued_at, page.document_id, page.number
@@ -182,7 +185,8 @@ async def extend_leases(
             await pages.execute(
                 """
                 select page.document_id, page.number, page.attempts,
-                    document.s3_processed_path, document.media_type, document.size_bytes
+                    document.s3_processed_path, document.media_type, document.size_bytes,
+                    page.lane = 'now' as urgent
                 from aseagi.pages page
                 join aseagi.documents document on document.id = page.document_id
                 where page.lease_id = %s order by page.document_id, page.number

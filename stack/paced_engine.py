@@ -6,10 +6,10 @@ name (`paced`) in the settings, so the code around it does not know.
 
 import os
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Generator, Sequence
 from pathlib import Path
 
-from schema.failures import Failure
+from gpu_image.engines import Outcome, PageRef
 from schema.ocr import PageText, Word
 
 PAGES_PER_SECOND = float(os.environ.get("ASEAGI_PACED_PAGES_PER_SECOND", "15"))
@@ -19,22 +19,18 @@ class PacedEngine:
     """Answers each page with a fixed sentence, no faster than `PAGES_PER_SECOND`."""
 
     name = "paced double"
+    reads_at_once = 1
 
     def __init__(self) -> None:
         self._free_at = 0.0
 
-    def read(
-        self,
-        file: Path,
-        media_type: str,  # noqa: ARG002 - the double looks at nothing
-        pages: Sequence[int],
-    ) -> Iterator[tuple[int, PageText | Failure]]:
+    def read(self, pages: Sequence[PageRef]) -> Generator[Outcome]:
         """Yield a result for each page when a GPU would have had it."""
-        for page in pages:
+        for ref in pages:
             now = time.monotonic()
             self._free_at = max(self._free_at, now) + 1 / PAGES_PER_SECOND
             time.sleep(self._free_at - now)
-            yield page, _page(file, page)
+            yield ref, _page(ref.file, ref.page)
 
 
 def _page(file: Path, page: int) -> PageText:

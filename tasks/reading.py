@@ -15,6 +15,7 @@ from gpu_image.engines import OcrEngine
 from gpu_image.engines import load_engine as make_engine
 from gpu_image.reading import read_lease
 from gpu_image.session import FetchedLease, Progress, Session
+from gpu_image.usage import Usage
 
 
 @task(name="load engine", task_run_name="load {engine}", cache_policy=NO_CACHE)
@@ -48,8 +49,8 @@ async def show_progress(progress: Progress, artifact: UUID | None) -> UUID:
     return artifact
 
 
-async def show_summary(progress: Progress, engine: str) -> None:
-    """Leave the run's closing table: what was read, how fast."""
+async def show_summary(progress: Progress, usage: Usage, engine: str) -> None:
+    """Leave the run's closing table: what was read, how fast, and how busy the host was."""
     rate = progress.pages_read / progress.reading_seconds if progress.reading_seconds else 0.0
     await acreate_markdown_artifact(
         key="session",
@@ -64,9 +65,16 @@ async def show_summary(progress: Progress, engine: str) -> None:
             f"| seconds | {progress.seconds:.1f} |\n"
             f"| share of time spent reading | {progress.reading_seconds / progress.seconds:.0%} |\n"
             f"| pages per second while reading | {rate:.2f} |\n"
+            f"| GPU busy | {_share(usage.gpu_busy)} |\n"
+            f"| most GPU memory | {usage.gpu_peak_bytes / 1e9:.1f} GB |\n"
+            f"| most host memory | {usage.host_peak_bytes / 1e9:.1f} GB |\n"
             f"| cost of the host so far, without traffic | {_dollars(progress.dollars)} |\n"
         ),
     )
+
+
+def _share(share: float | None) -> str:
+    return "no NVIDIA GPU" if share is None else f"{share:.0%}"
 
 
 def _dollars(dollars: float | None) -> str:

@@ -78,7 +78,9 @@ class PageMaker:
         margin = int(self._random.integers(60, 200))
         y = float(self._random.integers(60, 260))
         body = self._font_path()
-        while y < height - 150:
+        # Every third page ends early: what is empty must be learnt to be empty.
+        empty = self._random.uniform(0.1, 0.9) if self._random.random() < 1 / 3 else 0.0
+        while y < (height - 150) * (1 - empty):
             kind = self._random.choice(
                 ["paragraph", "heading", "table", "columns", "rule"], p=[0.5, 0.13, 0.22, 0.1, 0.05]
             )

@@ -1,4 +1,4 @@
-"""Train the compact checkpoints: `python -m training.train detection|recognition --minutes N`.
+"""Train the compact checkpoints: `python -m training.train recognition --minutes 30`.
 
 Needs the packages of a host (`requirements/host.lock`) and Debian's fonts; runs on a GPU
 if there is one, else on the CPU, where half an hour for each net is enough for use in tests.
@@ -26,14 +26,19 @@ from training.pages import MadePage, PageMaker
 torch: Any = importlib.import_module("torch")
 detection: Any = importlib.import_module("doctr.models.detection")
 recognition: Any = importlib.import_module("doctr.models.recognition")
+classification: Any = importlib.import_module("doctr.models.classification")
 
 WEIGHTS = Path(__file__).parent / "weights"
 DETECTION = "db_mobilenet_v3_large"
 RECOGNITION = "crnn_mobilenet_v3_small"
+ORIENTATION = "mobilenet_v3_small_page_orientation"
 
 TILE_PIXELS = 384
 TILES_PER_STEP = 4
+SQUARE_PIXELS = 1024
 WORDS_PER_STEP = 128
+THUMBNAIL_PIXELS = 512
+THUMBNAILS_PER_STEP = 12
 WORD_HEIGHT, WORD_WIDTH = 32, 128
 HELD_OUT_SEED = 1_000_000
 SAVE_EVERY_SECONDS = 240.0
@@ -42,7 +47,7 @@ SAVE_EVERY_SECONDS = 240.0
 def main() -> None:
     """Train one net for so many minutes."""
     parser = argparse.ArgumentParser(prog="python -m training.train", description=__doc__)
-    parser.add_argument("net", choices=["detection", "recognition"])
+    parser.add_argument("net", choices=["detection", "recognition", "orientation"])
     parser.add_argument("--minutes", type=float, default=30)
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--threads", type=int, default=2)
@@ -55,6 +60,9 @@ def main() -> None:
     if chosen.net == "detection":
         name, model = DETECTION, getattr(detection, DETECTION)
         batches = _detection_batches
+    elif chosen.net == "orientation":
+        name, model = ORIENTATION, _orientation_net
+        batches = _orientation_batches
     else:
         name, model = RECOGNITION, getattr(recognition, RECOGNITION)
         batches = _recognition_batches
@@ -75,8 +83,13 @@ def evaluate(name: str, net: Any, *, pages: int = 6) -> dict[str, float]:
     """How well a net does on held-out made pages."""
     net = net.eval().cpu()
     maker = PageMaker(HELD_OUT_SEED, net_alphabet())
-    made = [maker.page() for _ in range(pages)]
-    return _detection_quality(net, made) if name == DETECTION else _recognition_quality(net, made)
+    made = [maker.page() for _ in range(pages if name != ORIENTATION else 8 * pages)]
+    quality = {
+        DETECTION: _detection_quality,
+        RECOGNITION: _recognition_quality,
+        ORIENTATION: _orientation_quality,
+    }
+    return quality[name](net, made)
 
 
 # ── training ─────────────────────────────────────────────────────────────────────────────────
@@ -97,7 +110,7 @@ def _train(net: Any, name: str, batches: Iterator[Any], seconds: float, rate: fl
             group["lr"] = rate * factor
         images, target = next(batches)
         with torch.autocast(device, torch.bfloat16):
-            loss = net(images.to(device), target)["loss"]
+            loss = _loss(net, images.to(device), target)
         optimiser.zero_grad()
         loss.backward()
         torch.nn.utils.clip_grad_norm_(net.parameters(), 5.0)
@@ -112,6 +125,13 @@ def _train(net: Any, name: str, batches: Iterator[Any], seconds: float, rate: fl
             _save(net, name)
     _save(net, name)
     print(f"{step} steps in {(time.monotonic() - started) / 60:.1f} min, loss {mean:.3f}")
+
+
+def _loss(net: Any, images: Any, target: Any) -> Any:
+    """The loss that docTR gives its nets; its classifiers leave it to the trainer."""
+    if isinstance(target, list):
+        return net(images, target)["loss"]
+    return torch.nn.functional.cross_entropy(net(images), target.to(images.device))
 
 
 def _save(net: Any, name: str) -> None:
@@ -159,8 +179,23 @@ def _make_forever(seed: int, alphabet: str, pages: Any) -> None:
 
 
 def _detection_batches(net: Any, pages: Iterator[MadePage], seed: int) -> Iterator[Any]:
-    """Tiles of pages at the detector's scale, with the boxes that lie on them."""
+    """Pages at the detector's scale, with the boxes of their words.
+
+    Tiles of pages and whole pages take turns: tiles learn faster, but a net that has seen
+    nothing else takes the emptiness of a page's lower half for faint text.
+    """
     random = np.random.default_rng(seed)
+    tiles = _tile_batches(net, pages, random)
+    while True:
+        yield next(tiles)
+        page = next(pages)
+        square, boxes = _square(page)
+        yield _normalised(square[None], net.cfg), [{"words": boxes}]
+
+
+def _tile_batches(
+    net: Any, pages: Iterator[MadePage], random: np.random.Generator
+) -> Iterator[Any]:
     tiles: list[tuple[NDArray[np.uint8], NDArray[np.float32]]] = []
     while True:
         while len(tiles) < 12 * TILES_PER_STEP:
@@ -193,16 +228,27 @@ def _tile(
     return tile, (boxes / TILE_PIXELS).clip(0, 1).astype(np.float32)
 
 
+def _square(page: MadePage) -> tuple[NDArray[np.uint8], NDArray[np.float32]]:
+    """A page in the square that the detector sees, and its boxes as fractions of that."""
+    height, width = page.image.shape
+    across = round(SQUARE_PIXELS * width / height)
+    left = (SQUARE_PIXELS - across) // 2
+    square = np.zeros((SQUARE_PIXELS, SQUARE_PIXELS), dtype=np.uint8)
+    square[:, left : left + across] = cv2.resize(
+        page.image, (across, SQUARE_PIXELS), interpolation=cv2.INTER_AREA
+    )
+    boxes = np.array([word.box for word in page.words], dtype=np.float32).reshape(-1, 4)
+    boxes = boxes * SQUARE_PIXELS / height + np.array([left, 0, left, 0])
+    return square, (boxes / SQUARE_PIXELS).clip(0, 1).astype(np.float32)
+
+
 def _detection_quality(net: Any, pages: list[MadePage]) -> dict[str, float]:
     hits = found_count = true_count = 0
     for page in pages:
-        small = np.asarray(cv2.resize(page.image, (792, 1024), interpolation=cv2.INTER_AREA))
-        canvas = np.zeros((1024, 1024), dtype=np.uint8)
-        canvas[:, 116 : 116 + 792] = small
+        square, boxes = _square(page)
         with torch.inference_mode():
-            found = net(_normalised(canvas[None], net.cfg))["preds"][0]["words"][:, :4] * 1024
-        boxes = np.array([word.box for word in page.words]) / 2 + np.array([116, 0, 116, 0])
-        hits += _matches(np.asarray(found), boxes)
+            found = net(_normalised(square[None], net.cfg))["preds"][0]["words"][:, :4]
+        hits += _matches(np.asarray(found), boxes.astype(np.float64))
         found_count += len(found)
         true_count += len(boxes)
     return {
@@ -222,6 +268,55 @@ def _matches(found: NDArray[np.float64], true: NDArray[np.float64]) -> int:
     area = (found[:, 2:] - found[:, :2]).prod(axis=1)[:, None]
     overlap = common / (area + (true[:, 2:] - true[:, :2]).prod(axis=1)[None] - common)
     return int((overlap.max(axis=0) >= 0.5).sum())
+
+
+# ── orientation ──────────────────────────────────────────────────────────────────────────────
+
+
+def _orientation_net(**_: Any) -> Any:
+    return getattr(classification, ORIENTATION)(pretrained=False)
+
+
+def _orientation_batches(net: Any, pages: Iterator[MadePage], seed: int) -> Iterator[Any]:
+    """Thumbnails of pages turned by quarters, each with the number of its turn."""
+    random = np.random.default_rng(seed)
+    thumbnails: list[tuple[NDArray[np.uint8], int]] = []
+    while True:
+        while len(thumbnails) < 6 * THUMBNAILS_PER_STEP:
+            page = next(pages)
+            thumbnails += [_thumbnail(page, turn, random) for turn in range(4)]
+        order = random.permutation(len(thumbnails))
+        thumbnails = [thumbnails[i] for i in order]
+        chosen, thumbnails = thumbnails[:THUMBNAILS_PER_STEP], thumbnails[THUMBNAILS_PER_STEP:]
+        yield (
+            _normalised(np.stack([image for image, _ in chosen]), net.cfg),
+            torch.tensor([turn for _, turn in chosen]),
+        )
+
+
+def _thumbnail(
+    page: MadePage, turn: int, random: np.random.Generator
+) -> tuple[NDArray[np.uint8], int]:
+    """A page that must be turned clockwise by `turn` quarters; docTR's classes in that order."""
+    shrink = random.uniform(0.8, 1.0)
+    height = round(THUMBNAIL_PIXELS * shrink)
+    width = round(height * page.image.shape[1] / page.image.shape[0])
+    small = np.asarray(cv2.resize(page.image, (width, height), interpolation=cv2.INTER_AREA))
+    frame = np.zeros((THUMBNAIL_PIXELS, THUMBNAIL_PIXELS), dtype=np.uint8)
+    top, left = (THUMBNAIL_PIXELS - height) // 2, (THUMBNAIL_PIXELS - width) // 2
+    frame[top : top + height, left : left + width] = small
+    return np.ascontiguousarray(np.rot90(frame, k=turn)), turn
+
+
+def _orientation_quality(net: Any, pages: list[MadePage]) -> dict[str, float]:
+    random = np.random.default_rng(HELD_OUT_SEED)
+    right = 0
+    for page in pages:
+        for turn in range(4):
+            image, _ = _thumbnail(page, turn, random)
+            with torch.inference_mode():
+                right += int(net(_normalised(image[None], net.cfg)).argmax()) == turn
+    return {"right": round(right / (4 * len(pages)), 4), "thumbnails": 4 * len(pages)}
 
 
 # ── recognition ──────────────────────────────────────────────────────────────────────────────

@@ -1,11 +1,11 @@
 """OCR engines: one interface, chosen by name.
 
-An engine takes a document's file and the numbers of the pages wanted, and yields
-each page's outcome as soon as it has it. A page it cannot read is that page's
-failure, never the file's.
+An engine takes pages of any files, and yields each page's outcome as soon as it has it.
+A page it cannot read is that page's failure, never the others'.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Generator, Sequence
+from dataclasses import dataclass
 from importlib.metadata import entry_points
 from pathlib import Path
 from typing import Protocol
@@ -17,35 +17,59 @@ GROUP = "aseagi.engines"
 """Entry-point group in which packages offer engines under the name used in settings."""
 
 
+@dataclass(frozen=True, slots=True)
+class PageRef:
+    """A page to read: where its file lies, what it is, which page of it (from 1)."""
+
+    file: Path
+    media_type: str
+    page: int
+    urgent: bool = False
+    """Somebody waits for this page: it is read before what came earlier."""
+
+
+Outcome = tuple[PageRef, PageText | Failure]
+
+
 class OcrEngine(Protocol):
-    """Reads pages. Made once per session and kept resident; used from one thread at a time."""
+    """Reads pages. Made once per session and kept resident."""
 
-    name: str
-    """Engine and model as stored with every result, e.g. `rapidocr 3.10.0`."""
+    @property
+    def name(self) -> str:
+        """Engine and models as stored with every result, e.g. `rapidocr 3.10.0`."""
+        ...
 
-    def read(
-        self, file: Path, media_type: str, pages: Sequence[int]
-    ) -> Iterator[tuple[int, PageText | Failure]]:
-        """Yield `(page number, outcome)` for each of `pages` (from 1), in any order.
+    @property
+    def reads_at_once(self) -> int:
+        """How many calls of `read` at the same time keep it busy."""
+        ...
 
-        Raises `BadInput` when the file as a whole cannot be opened.
+    def read(self, pages: Sequence[PageRef]) -> Generator[Outcome]:
+        """Yield an outcome for each of `pages`, in any order.
+
+        May be called from up to `reads_at_once` threads; one generator belongs to one
+        thread at a time. Close it to give up the pages not yet yielded.
         """
         ...
 
 
-def load_engine(name: str) -> OcrEngine:
-    """Make the engine registered as `name`; loads its models, which takes seconds.
+def load_engine(setting: str) -> OcrEngine:
+    """Make an engine: `NAME`, or `NAME:MODELS` for one that has several; loads models, for seconds.
 
-    Raises `Misconfigured` with the known names when there is none of that name, or
-    when its packages are not installed.
+    Raises `Misconfigured` with the known names when there is none of that name, when its
+    packages are not installed, or when it knows no such models.
     """
+    name, colon, models = setting.partition(":")
     found = {entry.name: entry for entry in entry_points(group=GROUP)}
     if name not in found:
         raise Misconfigured(f"No OCR engine is called {name!r}; known: {', '.join(sorted(found))}.")
     try:
-        engine: OcrEngine = found[name].load()()
+        make = found[name].load()
     except ModuleNotFoundError as missing:
         raise Misconfigured(
             f"The OCR engine {name!r} needs the package {missing.name!r}, which is not installed."
         ) from missing
+    if colon and not getattr(make, "TAKES_MODELS", False):
+        raise Misconfigured(f"The OCR engine {name!r} has no choice of models: write {name!r}.")
+    engine: OcrEngine = make(models) if colon else make()
     return engine

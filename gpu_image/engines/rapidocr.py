@@ -13,10 +13,10 @@ How a page is read:
 import logging
 import os
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Generator, Sequence
 from dataclasses import dataclass
 from importlib.metadata import version
-from pathlib import Path
+from itertools import groupby
 from typing import cast
 
 import cv2
@@ -25,8 +25,9 @@ from numpy.typing import NDArray
 from rapidocr import RapidOCR
 from rapidocr.ch_ppocr_rec.typings import TextRecInput, WordInfo
 
+from gpu_image.engines import Outcome, PageRef
 from gpu_image.layout import FoundWord, Quad, page_text
-from gpu_image.render import Pixels, open_document
+from gpu_image.render import Document, Pixels, open_document
 from schema.failures import BadInput, Failure, Stage
 from schema.ocr import PageText
 
@@ -56,6 +57,8 @@ class _Line:
 class RapidOcrEngine:
     """Reads pages with RapidOCR; needs the extra `cpu`."""
 
+    reads_at_once = 1
+
     def __init__(self) -> None:
         self.name = f"rapidocr {version('rapidocr')}"
         # It logs every model it opens, and warns of every page without text.
@@ -81,20 +84,28 @@ class RapidOcrEngine:
             ocr.text_rec,
         )
 
-    def read(
-        self, file: Path, media_type: str, pages: Sequence[int]
-    ) -> Iterator[tuple[int, PageText | Failure]]:
-        """Yield each page as it is read; see `OcrEngine.read`."""
-        with open_document(file, media_type) as document:
-            for number in pages:
-                started = time.perf_counter()
-                try:
-                    outcome = self._read_page(document.page(number), started)
-                except BadInput as unreadable:
-                    outcome = _failure(number, str(unreadable))
-                except Exception as bug:  # noqa: BLE001 - one odd page must not cost the others
-                    outcome = _failure(number, f"The page could not be read ({_kind(bug)}).")
-                yield number, outcome
+    def read(self, pages: Sequence[PageRef]) -> Generator[Outcome]:
+        """Yield each page as it is read, urgent ones first; see `OcrEngine.read`."""
+        in_turn = sorted(pages, key=lambda ref: not ref.urgent)
+        for (file, media_type), refs in groupby(in_turn, lambda ref: (ref.file, ref.media_type)):
+            wanted = list(refs)
+            try:
+                with open_document(file, media_type) as document:
+                    yield from self._read_document(document, wanted)
+            except BadInput as unreadable:
+                for ref in wanted:
+                    yield ref, _failure(ref.page, str(unreadable))
+
+    def _read_document(self, document: Document, refs: Sequence[PageRef]) -> Generator[Outcome]:
+        for ref in refs:
+            started = time.perf_counter()
+            try:
+                outcome = self._read_page(document.page(ref.page), started)
+            except BadInput as unreadable:
+                outcome = _failure(ref.page, str(unreadable))
+            except Exception as bug:  # noqa: BLE001 - one odd page must not cost the others
+                outcome = _failure(ref.page, f"The page could not be read ({_kind(bug)}).")
+            yield ref, outcome
 
     def _read_page(self, page: Pixels, started: float) -> PageText:
         height, width = page.shape[:2]

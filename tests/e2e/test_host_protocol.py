@@ -309,7 +309,7 @@ async def test_a_body_that_is_wrong_is_a_4xx_and_writes_nothing(door: Door) -> N
         (bomb, gzipped, 413),
         (b"x" * (MAX_RESULT_BYTES + 1), {}, 413),
         (good, {"Content-Encoding": "br"}, 415),
-        (good.replace(b'"protocol": 1', b'"protocol": 99'), {}, 426),
+        (good.replace(b'"protocol": 2', b'"protocol": 99'), {}, 426),
     ):
         answer = await door.http.post(
             "/host/complete", content=body, headers=_bearer(token) | headers

@@ -7,10 +7,10 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from gpu_image.engines import OcrEngine, load_engine
+from gpu_image.engines import OcrEngine, PageRef, load_engine
 from gpu_image.render import PDF, PNG
 from samples.paper import Gray, Sheet, faxed, pdf, photographed, rendered
-from schema.failures import BadInput, Failure
+from schema.failures import Failure
 from schema.ocr import PageText
 
 TEXT = """IN THE CIRCUIT COURT OF THE STATE OF OREGON
@@ -37,8 +37,8 @@ def scan(*, dpi: int) -> Gray:
 
 def read(engine: OcrEngine, path: Path, pixels: Gray) -> PageText:
     Image.fromarray(pixels).save(path)
-    ((number, page),) = engine.read(path, PNG, [1])
-    assert number == 1
+    ((ref, page),) = engine.read([PageRef(path, PNG, 1)])
+    assert ref.page == 1
     assert isinstance(page, PageText)
     return page
 
@@ -106,7 +106,8 @@ def test_a_blank_page_has_no_words(engine: OcrEngine, tmp_path: Path) -> None:
 def test_one_missing_page_fails_alone(engine: OcrEngine, tmp_path: Path) -> None:
     path = tmp_path / "one.pdf"
     path.write_bytes(pdf([Sheet()]))
-    outcomes = dict(engine.read(path, PDF, [7, 1]))
+    refs = [PageRef(path, PDF, number) for number in (7, 1)]
+    outcomes = {ref.page: outcome for ref, outcome in engine.read(refs)}
     assert isinstance(outcomes[1], PageText)
     failure = outcomes[7]
     assert isinstance(failure, Failure)
@@ -120,8 +121,9 @@ def test_a_file_that_cannot_be_opened_is_the_files_failure(
 ) -> None:
     path = tmp_path / "broken.pdf"
     path.write_bytes(b"%PDF-1.4 and then nothing")
-    with pytest.raises(BadInput):
-        next(engine.read(path, PDF, [1]))
+    ((_, failure),) = engine.read([PageRef(path, PDF, 1)])
+    assert isinstance(failure, Failure)
+    assert failure.reason == "The PDF is damaged or cut short and cannot be opened."
 
 
 def test_reading_writes_nothing_to_the_console(

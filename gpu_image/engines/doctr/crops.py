@@ -1,0 +1,138 @@
+"""From the boxes of a page's words to the small pictures that the recogniser reads.
+
+Cut, split and resized as docTR does it (doctr.utils.geometry.extract_crops,
+doctr.models.recognition.predictor): a crop is a word of the full-size page, 32 pixels high,
+at the left of a black strip of 128. A word too long for one strip becomes several that
+overlap, and is put together again from what was read in each.
+"""
+
+import math
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
+
+from gpu_image.engines.doctr.arena import CROP_HEIGHT, CROP_WIDTH
+from gpu_image.engines.doctr.boxes import Boxes
+from gpu_image.render import Pixels
+
+SPLIT_FROM_RATIO = 8
+"""A word more times as long as high is split ..."""
+PIECE_RATIO = 6
+"""... into pieces so many times as long as high ..."""
+OVERLAP = 0.5
+"""... each of which shows so much of the one before."""
+
+
+class TooManyWords(Exception):
+    """A page has more words than there is room for."""
+
+
+@dataclass(frozen=True, slots=True)
+class Span:
+    """Which crops a word is made of, and how much the last overlaps the one before it."""
+
+    first: int
+    count: int
+    last_overlap: float
+
+
+@dataclass(frozen=True, slots=True)
+class Cut:
+    """A page's words and their crops; both in the order of the boxes."""
+
+    corners: NDArray[np.float64]
+    """(words, 4, 2) in pixels of the upright page."""
+    spans: list[Span]
+    widths: NDArray[np.int64]
+    """Of each crop, the columns that show something; the rest is black."""
+
+
+def cut_words(page: Pixels, boxes: Boxes, into: NDArray[np.uint8]) -> Cut:
+    """Cut the words out of an upright page; `boxes` are fractions of the page.
+
+    Raises `TooManyWords` when `into` has not enough room.
+    """
+    height, width = page.shape[:2]
+    corners = boxes.corners * np.array([width, height], dtype=np.float64)
+    pictures = _straight(page, corners) if boxes.straight else _leaning(page, corners)
+    kept: list[int] = []
+    spans: list[Span] = []
+    widths: list[int] = []
+    for index, picture in enumerate(pictures):
+        if picture.size == 0:
+            continue  # outside the page: docTR's boxes may reach over its edge
+        pieces, last_overlap = _split(picture)
+        if len(widths) + len(pieces) > len(into):
+            raise TooManyWords(f"The page has more than {len(into)} words.")
+        kept.append(index)
+        spans.append(Span(len(widths), len(pieces), last_overlap))
+        for piece in pieces:
+            widths.append(_place(piece, into[len(widths)]))
+    return Cut(corners[kept], spans, np.array(widths, dtype=np.int64))
+
+
+def joined(
+    span: Span, read: Sequence[tuple[str, float]], merge: Callable[[list[str], float, float], str]
+) -> tuple[str, float]:
+    """A word's text and confidence from those of all crops of its page.
+
+    `merge` is docTR's `merge_multi_strings`, which finds where neighbours overlap.
+    """
+    parts = read[span.first : span.first + span.count]
+    if len(parts) == 1:
+        return parts[0]
+    texts = [text for text, _ in parts]
+    return merge(texts, OVERLAP, span.last_overlap), sum(c for _, c in parts) / len(parts)
+
+
+def _straight(page: Pixels, corners: NDArray[np.float64]) -> list[Pixels]:
+    left, top = corners[:, 0].round().astype(int).T
+    right, bottom = corners[:, 2].round().astype(int).T + 1
+    edges = zip(left.tolist(), top.tolist(), right.tolist(), bottom.tolist(), strict=True)
+    return [page[y0:y1, x0:x1] for x0, y0, x1, y1 in edges]
+
+
+def _leaning(page: Pixels, corners: NDArray[np.float64]) -> list[Pixels]:
+    """Each word as if it ran level."""
+    pictures: list[Pixels] = []
+    for quad in corners.astype(np.float32):
+        width = max(1, round(float(np.hypot(*(quad[1] - quad[0])))))
+        height = max(1, round(float(np.hypot(*(quad[3] - quad[0])))))
+        level = np.array([[0, 0], [width, 0], [0, height]], dtype=np.float32)
+        matrix = cv2.getAffineTransform(quad[[0, 1, 3]], level)
+        pictures.append(np.asarray(cv2.warpAffine(page, matrix, (width, height)), dtype=np.uint8))
+    return pictures
+
+
+def _split(picture: Pixels) -> tuple[list[Pixels], float]:
+    """The picture, or overlapping pieces of it and how much of the last is in the one before."""
+    height, width = picture.shape[:2]
+    if width <= SPLIT_FROM_RATIO * height:
+        return [picture], 0.0
+    piece = height * PIECE_RATIO
+    step = piece - math.floor(piece * OVERLAP)
+    starts = list(range(0, width - piece + 1, step))
+    if starts[-1] + piece < width:
+        starts.append(width - piece)
+    last_overlap = (starts[-2] + piece - starts[-1]) / piece
+    return [picture[:, start : start + piece] for start in starts], last_overlap
+
+
+def _place(piece: Pixels, strip: NDArray[np.uint8]) -> int:
+    """Put a picture, as large as fits, at the left of a black strip; return its width there."""
+    height, width = piece.shape[:2]
+    ratio = height / width
+    # Rounded as docTR rounds (doctr.transforms.Resize). Pillow's filter is the one it uses.
+    if ratio > CROP_HEIGHT / CROP_WIDTH:
+        size = (max(int(CROP_HEIGHT / ratio), 1), CROP_HEIGHT)
+    else:
+        size = (CROP_WIDTH, max(int(CROP_WIDTH * ratio), 1))
+    small = Image.fromarray(np.ascontiguousarray(piece)).resize(size, Image.Resampling.BILINEAR)
+    strip[:, size[0] :] = 0
+    strip[size[1] :, : size[0]] = 0
+    strip[: size[1], : size[0]] = np.asarray(small)
+    return size[0]

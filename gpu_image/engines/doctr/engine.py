@@ -1,0 +1,334 @@
+"""The engine: pages of any documents in, texts out, all stages at work at the same time.
+
+A page's way, and who does each step:
+
+    intake       waits for a slot, urgent pages first          (the caller's thread)
+    render       pixels, square, thumbnail into the slot       (a worker process)
+    orientation  which way up; turned by a worker if need be   (a thread and the GPU)
+    detection    a map of where text is, into the slot         (a thread and the GPU)
+    cut          boxes from the map, crops into the slot       (a worker process)
+    recognition  crops of all pages, in batches of one width   (a thread and the GPU)
+    arrange      words in reading order; the slot is free      (a worker process)
+
+What holds it together: a page has a slot from `render` to its end, and there are few. So
+memory is bounded whatever is asked for, and the stages behind never overrun those before.
+Each step either hands the page on or ends it, and only `_end` ends it: it gives the slot
+back, starts the next page, and tells the caller. A caller who went away is told nothing;
+its pages are dropped at their next step.
+"""
+
+import heapq
+import itertools
+import os
+import queue
+import threading
+import time
+from collections.abc import Callable, Generator, Sequence
+from contextlib import suppress
+from dataclasses import dataclass, field
+
+from gpu_image.engines import Outcome, PageRef
+from gpu_image.engines.doctr.arena import RETURN_FROM_BYTES, Arena, Slot
+from gpu_image.engines.doctr.boxes import Map
+from gpu_image.engines.doctr.crops import Cut, joined
+from gpu_image.engines.doctr.jobs import Answer, Arrange, CutWords, Job, Render, Size, Trouble, Turn
+from gpu_image.engines.doctr.nets import Nets, Pending, Read, merge_texts
+from gpu_image.engines.doctr.queues import CropPool, PageQueue
+from gpu_image.engines.doctr.stage import Stage
+from gpu_image.engines.doctr.workers import WorkerPool
+from schema.failures import Failure
+from schema.failures import Stage as FailureStage
+from schema.ocr import PageText
+
+STALLED_SECONDS = 600.0
+"""If no page at all is done for so long, the device or the engine is stuck."""
+
+CLOSE_SECONDS = 10.0
+
+
+class Stalled(Exception):
+    """The engine does not go on: start it anew."""
+
+
+@dataclass(frozen=True, slots=True)
+class Sizes:
+    """How much is done at a time."""
+
+    workers: int
+    slots: int
+    pages: int
+    """Most pages in one batch of detection."""
+    thumbnails: int
+    crops: int
+    """Most crops in one batch of recognition."""
+
+    @classmethod
+    def for_machine(cls, *, cuda: bool) -> "Sizes":
+        """What keeps the nets busy. Out of memory, batches become smaller by themselves."""
+        cores = len(os.sched_getaffinity(0))
+        if not cuda:
+            # The nets take all cores; one process is enough to keep pages ready for them.
+            return cls(
+                workers=max(1, cores // 4), slots=4 + cores // 4, pages=1, thumbnails=4, crops=64
+            )
+        workers = max(2, cores - 2)
+        return cls(workers=workers, slots=workers + 32, pages=8, thumbnails=32, crops=512)
+
+
+@dataclass(slots=True)
+class _Call:
+    """One call of `read`: where its outcomes go."""
+
+    outcomes: queue.SimpleQueue[Outcome] = field(default_factory=queue.SimpleQueue[Outcome])
+    gone: bool = False
+
+
+@dataclass(slots=True)
+class _Page:
+    """A page in flight. One thread at a time has it: whoever does its present step."""
+
+    ref: PageRef
+    call: _Call
+    slot: Slot
+    started: float
+    height: int = 0
+    width: int = 0
+    """Of the page as it lies in the slot: upright, once that is known."""
+    quarters: int = 0
+    cut: Cut | None = None
+    read: list[Read] = field(default_factory=list[Read])
+    unread: int = 0
+    failure: Failure | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class _Crop:
+    """One crop of a page on its way to the recogniser."""
+
+    page: _Page
+    index: int
+    width: int
+
+
+class DoctrEngine:
+    """Reads pages with docTR's nets, on CUDA where there is one; see `OcrEngine`.
+
+    Needs the extra `gpu`. Close it to end its processes; they end with this one, too.
+    """
+
+    TAKES_MODELS = True
+    reads_at_once = 3
+
+    def __init__(self, models: str = "", *, sizes: Sizes | None = None) -> None:
+        self._nets = Nets(models)
+        self.name = self._nets.name
+        sizes = sizes or Sizes.for_machine(cuda=self._nets.cuda)
+        self._arena = Arena(sizes.slots, self._nets.side)
+        self._slots = [self._arena.slot(number) for number in range(sizes.slots)]
+        self._lock = threading.Lock()
+        self._intake: list[tuple[bool, int, PageRef, _Call]] = []
+        self._numbers = itertools.count()
+        self._last_end = time.monotonic()
+        self._workers = WorkerPool(sizes.workers, self._arena)
+        self._thumbnails: PageQueue[_Page] = PageQueue()
+        self._squares: PageQueue[_Page] = PageQueue()
+        self._crops: CropPool[_Crop] = CropPool(self._nets.crop_widths)
+        self._stages = (
+            Stage(
+                "orientation",
+                self._thumbnails,
+                self._orient,
+                self._oriented,
+                self._failed,
+                batch=sizes.thumbnails,
+            ),
+            Stage(
+                "detection",
+                self._squares,
+                self._detect,
+                self._detected,
+                self._failed,
+                batch=sizes.pages,
+            ),
+            Stage(
+                "recognition",
+                self._crops,
+                self._recognise,
+                self._recognised,
+                self._crop_failed,
+                batch=sizes.crops,
+            ),
+        )
+
+    def read(self, pages: Sequence[PageRef]) -> Generator[Outcome]:
+        """Yield pages as they are done; see `OcrEngine.read`. Raises `Stalled`."""
+        call = _Call()
+        with self._lock:
+            self._last_end = time.monotonic()
+            for ref in pages:
+                heapq.heappush(self._intake, (not ref.urgent, next(self._numbers), ref, call))
+        self._begin_pages()
+        try:
+            for _ in pages:
+                yield self._next_outcome(call)
+        finally:
+            call.gone = True
+
+    def close(self) -> None:
+        """Stop the threads and processes. What is still being read is dropped."""
+        for stage in self._stages:
+            stage.close(CLOSE_SECONDS)
+        self._workers.close()
+
+    def _next_outcome(self, call: _Call) -> Outcome:
+        while True:
+            with suppress(queue.Empty):
+                return call.outcomes.get(timeout=STALLED_SECONDS / 10)
+            if time.monotonic() - self._last_end > STALLED_SECONDS:
+                raise Stalled(f"no page was done for {STALLED_SECONDS:.0f} s")
+
+    # ── a page's way ─────────────────────────────────────────────────────────────────────────
+
+    def _begin_pages(self) -> None:
+        """Give free slots to waiting pages."""
+        while True:
+            with self._lock:
+                if not self._slots or not self._intake:
+                    return
+                _, _, ref, call = heapq.heappop(self._intake)
+                if call.gone:
+                    continue
+                page = _Page(ref, call, self._slots.pop(), time.monotonic())
+            self._crops.expect()
+            job = Render(page.slot.number, ref.file, ref.media_type, ref.page)
+            self._submit(page, job, self._rendered)
+
+    def _rendered(self, page: _Page, answer: Answer) -> None:
+        if isinstance(answer, Size):
+            page.height, page.width = answer.height, answer.width
+            waiting = self._thumbnails if self._nets.knows_orientation else self._squares
+            waiting.put(page, urgent=page.ref.urgent)
+
+    def _orient(self, pages: list[_Page]) -> Pending[int]:
+        return self._nets.orient([page.slot.thumbnail for page in pages])
+
+    def _oriented(self, page: _Page, quarters: int) -> None:
+        page.quarters = quarters
+        if quarters:
+            job = Turn(page.slot.number, page.height, page.width, quarters)
+            self._submit(page, job, self._turned)
+        else:
+            self._squares.put(page, urgent=page.ref.urgent)
+
+    def _turned(self, page: _Page, answer: Answer) -> None:
+        if isinstance(answer, Size):
+            page.height, page.width = answer.height, answer.width
+            self._squares.put(page, urgent=page.ref.urgent)
+
+    def _detect(self, pages: list[_Page]) -> Pending[Map]:
+        return self._nets.maps([page.slot.square for page in pages])
+
+    def _detected(self, page: _Page, text_map: Map) -> None:
+        page.slot.text_map[:] = text_map
+        job = CutWords(page.slot.number, page.height, page.width, self._nets.rules)
+        self._submit(page, job, self._cut)
+
+    def _cut(self, page: _Page, answer: Answer) -> None:
+        if isinstance(answer, Cut):
+            page.cut = answer
+            widths: list[int] = answer.widths.tolist()
+            page.unread = len(widths)
+            page.read = [("", 0.0)] * len(widths)
+            crops = [_Crop(page, index, width) for index, width in enumerate(widths)]
+            self._crops.put(((crop.width, crop) for crop in crops), urgent=page.ref.urgent)
+            if not crops:
+                self._arrange(page, answer)
+
+    def _recognise(self, crops: list[_Crop]) -> Pending[Read]:
+        wide = self._crops.wide_enough(max(crop.width for crop in crops))
+        return self._nets.words([crop.page.slot.crops[crop.index, :, :wide] for crop in crops])
+
+    def _recognised(self, crop: _Crop, read: Read) -> None:
+        crop.page.read[crop.index] = read
+        self._count_down(crop.page)
+
+    def _crop_failed(self, crop: _Crop, error: Exception) -> None:
+        crop.page.failure = _net_failure(crop.page, error)
+        self._count_down(crop.page)
+
+    def _count_down(self, page: _Page) -> None:
+        """One crop less to read; the slot is not given away while any is."""
+        page.unread -= 1
+        if page.unread == 0 and page.cut is not None:
+            if page.failure is None:
+                self._arrange(page, page.cut)
+            else:
+                self._end(page, page.failure)
+
+    def _arrange(self, page: _Page, cut: Cut) -> None:
+        words = [joined(span, page.read, merge_texts) for span in cut.spans]
+        turned = page.quarters % 2 == 1
+        job = Arrange(
+            corners=cut.corners,
+            texts=[text for text, _ in words],
+            confidences=[confidence for _, confidence in words],
+            height=page.width if turned else page.height,
+            width=page.height if turned else page.width,
+            rotation_degrees=90 * page.quarters,
+            engine=self.name,
+            # Many pages are in flight: what this one took is what none before it took.
+            seconds=time.monotonic() - max(page.started, self._last_end),
+        )
+        self._submit(page, job, self._arranged)
+
+    def _arranged(self, page: _Page, answer: Answer) -> None:
+        if isinstance(answer, PageText):
+            self._end(page, answer)
+
+    # ── how steps hand on, and how a page ends ───────────────────────────────────────────────
+
+    def _submit(self, page: _Page, job: Job, then: Callable[[_Page, Answer], None]) -> None:
+        """Have a worker do a page's next step, then `then` the one after it."""
+
+        def answered(answer: Answer) -> None:
+            if page.call.gone:
+                self._end(page, None)
+            elif isinstance(answer, Trouble):
+                self._end(page, _failure(page, answer.reason, retry_helps=False))
+            else:
+                then(page, answer)
+
+        # What is nearest to its end goes first: that is what frees slots.
+        priority = (int(not page.ref.urgent), _ORDER.index(type(job)))
+        self._workers.submit(job, priority, answered)
+
+    def _failed(self, page: _Page, error: Exception) -> None:
+        self._end(page, _net_failure(page, error))
+
+    def _end(self, page: _Page, outcome: PageText | Failure | None) -> None:
+        """The one place where a page ends: its slot is free, its caller knows."""
+        if page.cut is None:
+            self._crops.give_up()
+        if page.height * page.width * 3 > RETURN_FROM_BYTES:
+            self._arena.shrink(page.slot.number)
+        with self._lock:
+            self._slots.append(page.slot)
+            self._last_end = time.monotonic()
+        if outcome is not None:
+            page.call.outcomes.put((page.ref, outcome))
+        self._begin_pages()
+
+
+_ORDER: tuple[type[Job], ...] = (Arrange, CutWords, Turn, Render)
+
+
+def _failure(page: _Page, reason: str, *, retry_helps: bool) -> Failure:
+    return Failure(
+        stage=FailureStage.READ, reason=reason[:500], retry_helps=retry_helps, page=page.ref.page
+    )
+
+
+def _net_failure(page: _Page, error: Exception) -> Failure:
+    """Another host may have more memory, or a GPU in better health."""
+    reason = f"The page could not be read on this host ({type(error).__name__})."
+    return _failure(page, reason, retry_helps=True)

@@ -1,0 +1,256 @@
+"""docTR's nets: which way up pages are, where words are, what they say; batch by batch.
+
+Pictures arrive as uint8 in ordinary memory and are made ready on the device: pinned staging
+memory, copies that do not wait, normalisation there. Numbers are bfloat16 where the GPU
+has it, float16 on older ones, float32 on a CPU. A batch is first launched, then collected,
+so that the next can be launched before this one's results are waited for; each thread
+launches on a stream of its own, so that words are found and read at the same time.
+
+What is computed is what docTR computes: its nets, its weights, its decoding. Convolutions
+and the normalisation after them are one layer (docTR's own `reparameterize`), and the CTC
+decoding of CRNN is done for a whole batch at once. `torch.compile` is not used: it needs
+a compiler on the host, and half a minute of rent before the first page.
+"""
+
+import importlib
+import os
+import threading
+from collections.abc import Callable, Generator, Sequence
+from contextlib import AbstractContextManager, contextmanager, nullcontext
+from dataclasses import dataclass
+from importlib.metadata import version
+from pathlib import Path
+from threading import Lock
+from typing import Any, Generic, TypeVar
+
+import numpy as np
+from numpy.typing import NDArray
+
+from gpu_image.engines.doctr.arena import CROP_WIDTH
+from gpu_image.engines.doctr.boxes import BoxRules
+from schema.failures import Misconfigured
+
+# Six gigabytes that only a host installs: a type checker elsewhere cannot follow an import
+# of them, so they come in untyped, and this module alone touches them.
+torch: Any = importlib.import_module("torch")
+detection: Any = importlib.import_module("doctr.models.detection")
+recognition: Any = importlib.import_module("doctr.models.recognition")
+classification: Any = importlib.import_module("doctr.models.classification")
+
+merge_texts: Callable[[list[str], float, float], str] = importlib.import_module(
+    "doctr.models.recognition.utils"
+).merge_multi_strings
+"""docTR's: the text of a word from those of crops of it that overlap."""
+
+DETECTION, RECOGNITION = "fast_base", "crnn_vgg16_bn"
+ORIENTATION = "mobilenet_v3_small_page_orientation"
+
+WEIGHTS_FOLDER = "ASEAGI_DOCTR_WEIGHTS"
+"""Environment variable: take `NAME.pt` from this folder instead of docTR's own weights. Without
+a file for the orientation net, pages are taken to be upright."""
+
+CRNN_WIDTHS = (64, 96, CROP_WIDTH)
+"""CRNN reads a strip of any width; what is left black costs as much as what is not."""
+
+T = TypeVar("T")
+
+Pictures = NDArray[np.uint8]
+Read = tuple[str, float]
+"""A crop's text and its confidence."""
+
+
+class OutOfMemory(Exception):
+    """The batch does not fit on the device; a smaller one may."""
+
+
+@dataclass(frozen=True, slots=True)
+class Pending(Generic[T]):
+    """A batch on the device."""
+
+    output: Any
+    event: Any
+    decode: Callable[[Any], list[T]]
+
+    def result(self) -> list[T]:
+        """Wait for the batch; what the net says of each picture. Raises `OutOfMemory`."""
+        with _memory_errors():
+            if self.event is not None:
+                self.event.synchronize()
+            return self.decode(self.output)
+
+
+class Nets:
+    """The three nets on the device there is. One thread for each of its methods at a time."""
+
+    def __init__(self, models: str = "") -> None:
+        """Load the nets: `DETECTION+RECOGNITION`, by docTR's names of architectures.
+
+        Raises `Misconfigured` for a name that docTR has not.
+        """
+        chosen = _chosen(models)
+        self.cuda: bool = torch.cuda.is_available()
+        self.name = f"doctr {version('python-doctr')} {'+'.join(chosen)}"
+        self._dtype = torch.float32
+        if self.cuda:
+            newer = torch.cuda.get_device_capability() >= (8, 0)  # Ampere
+            self._dtype = torch.bfloat16 if newer else torch.float16
+        self._detector = self._ready(_load(detection, chosen[0], exportable=True))
+        self._recogniser = self._ready(_load(recognition, chosen[1]))
+        self._orienter: Any = None
+        if _weights(ORIENTATION) is not None or not _folder():
+            self._orienter = self._ready(_load(classification, ORIENTATION))
+        # On a CPU each net has all cores; two at once would only push each other aside.
+        self._turns: AbstractContextManager[object] = nullcontext() if self.cuda else Lock()
+        self._streams = threading.local()
+        self.side = int(self._detector.cfg["input_shape"][-1])
+        after = self._detector.postprocessor
+        self.rules = BoxRules(
+            map_threshold=after.bin_thresh,
+            box_threshold=after.box_thresh,
+            growth=after.unclip_ratio,
+        )
+        self._decodes_ctc = isinstance(self._recogniser, recognition.CRNN)
+        self._recogniser.exportable = self._decodes_ctc  # scores of classes instead of texts
+        self.crop_widths = CRNN_WIDTHS if self._decodes_ctc else (CROP_WIDTH,)
+        """Widths of crops that the recogniser takes."""
+
+    @property
+    def knows_orientation(self) -> bool:
+        """Whether there is a net that says which way up a page is."""
+        return self._orienter is not None
+
+    def orient(self, thumbnails: Sequence[Pictures]) -> Pending[int]:
+        """How many quarter turns clockwise make each page upright."""
+        net = self._orienter
+        # docTR's classes are degrees counter-clockwise: 0, -90, 180, 90.
+        quarters = [-degrees // 90 % 4 for degrees in net.cfg["classes"]]
+        return self._launch(
+            net, thumbnails, net, lambda said: [quarters[k] for k in said.argmax(1).tolist()]
+        )
+
+    def maps(self, squares: Sequence[Pictures]) -> Pending[NDArray[np.float32]]:
+        """How likely each point of each square is text."""
+
+        def forward(pictures: Any) -> Any:
+            logits = self._detector(pictures)["logits"]
+            if hasattr(self._detector, "pooling"):  # FAST: what docTR leaves to exports
+                logits = self._detector.pooling(logits)
+            return torch.sigmoid(logits)[:, 0].float()
+
+        return self._launch(self._detector, squares, forward, lambda maps: list(maps.numpy()))
+
+    def words(self, crops: Sequence[Pictures]) -> Pending[Read]:
+        """What each crop says. All are of one width, one of `crop_widths`."""
+        if self._decodes_ctc:
+            return self._launch(self._recogniser, crops, self._best_path, self._collapsed)
+
+        def forward(pictures: Any) -> Any:
+            return self._recogniser(pictures, return_preds=True)["preds"]
+
+        return self._launch(self._recogniser, crops, forward, list)
+
+    def _best_path(self, pictures: Any) -> Any:
+        """The likeliest class of each column, and the confidence of the least certain one."""
+        logits = self._recogniser(pictures)["logits"].float()
+        surest = torch.softmax(logits, dim=-1).amax(-1).amin(1)
+        return torch.cat([logits.argmax(-1).float(), surest[:, None]], dim=1)
+
+    def _collapsed(self, paths: Any) -> list[Read]:
+        """CTC: repeated classes count once, and what separates them is no character."""
+        vocabulary, blank = self._recogniser.vocab, len(self._recogniser.vocab)
+        classes = paths[:, :-1].numpy().astype(np.int64)
+        before = np.concatenate([np.full((len(classes), 1), -1), classes[:, :-1]], axis=1)
+        counts = (classes != before) & (classes != blank)
+        texts = [
+            "".join([vocabulary[k] for k in row[kept].tolist()])
+            for row, kept in zip(classes, counts, strict=True)
+        ]
+        return list(zip(texts, paths[:, -1].tolist(), strict=True))
+
+    def _ready(self, net: Any) -> Any:
+        net = detection.fast.reparameterize(net.eval())
+        net = net.to("cuda" if self.cuda else "cpu", self._dtype)
+        return net.to(memory_format=torch.channels_last)
+
+    def _launch(
+        self,
+        net: Any,
+        pictures: Sequence[Pictures],
+        forward: Callable[[Any], Any],
+        decode: Callable[[Any], list[T]],
+    ) -> Pending[T]:
+        shape = (len(pictures), *pictures[0].shape)
+        with _memory_errors(), torch.inference_mode(), self._turns:
+            staged = torch.empty(shape, dtype=torch.uint8, pin_memory=self.cuda)
+            np.stack(pictures, out=staged.numpy())
+            if not self.cuda:
+                return Pending(forward(self._normalised(net, staged)), None, decode)
+            with torch.cuda.stream(self._stream()):
+                on_gpu = staged.to("cuda", non_blocking=True)
+                output = forward(self._normalised(net, on_gpu))
+                if torch.is_tensor(output):
+                    output = output.to("cpu", non_blocking=True)
+                event = torch.cuda.Event()
+                event.record()
+                return Pending(output, event, decode)
+
+    def _normalised(self, net: Any, pictures: Any) -> Any:
+        """uint8 (N, H, W, 3) as the net wants them: (N, 3, H, W), channels last in memory."""
+        mean, std = (torch.tensor(net.cfg[key], device=pictures.device) for key in ("mean", "std"))
+        return ((pictures.float() / 255 - mean) / std).to(self._dtype).permute(0, 3, 1, 2)
+
+    def _stream(self) -> Any:
+        """This thread's own stream."""
+        if not hasattr(self._streams, "stream"):
+            self._streams.stream = torch.cuda.Stream()
+        return self._streams.stream
+
+
+def _chosen(models: str) -> tuple[str, str]:
+    names = models.split("+") if models else [DETECTION, RECOGNITION]
+    known = (detection.zoo.ARCHS, recognition.zoo.ARCHS)
+    if len(names) != 2 or any(name not in archs for name, archs in zip(names, known, strict=True)):
+        raise Misconfigured(
+            f"docTR has no models {models!r}: write the name of a detection architecture, a plus "
+            f"and the name of one for recognition, such as {DETECTION}+{RECOGNITION}; there are "
+            f"{', '.join(known[0])}; and {', '.join(known[1])}."
+        )
+    return names[0], names[1]
+
+
+def _folder() -> str:
+    return os.environ.get(WEIGHTS_FOLDER, "")
+
+
+def _weights(name: str) -> Path | None:
+    """A file of the folder to use instead of docTR's own weights, if there is one."""
+    file = Path(_folder(), f"{name}.pt")
+    return file if _folder() and file.is_file() else None
+
+
+def _load(zoo: Any, name: str, **options: Any) -> Any:
+    """A net with its weights. Without a folder of ours docTR finds, checks or fetches them."""
+    if not _folder():
+        return getattr(zoo, name)(pretrained=True, **options)
+    file = _weights(name)
+    if file is None:
+        raise Misconfigured(f"There is no {name}.pt in the folder that {WEIGHTS_FOLDER} names.")
+    # Without the second switch docTR downloads the weights of the net's first layers.
+    backbone = {} if zoo is classification else {"pretrained_backbone": False}
+    net = getattr(zoo, name)(pretrained=False, **backbone, **options)
+    net.from_pretrained(str(file))
+    return net
+
+
+@contextmanager
+def _memory_errors() -> Generator[None]:
+    """Say `OutOfMemory`, whichever memory it is."""
+    try:
+        yield
+    except torch.OutOfMemoryError as full:
+        torch.cuda.empty_cache()
+        raise OutOfMemory from full
+    except RuntimeError as error:
+        if "can't allocate memory" in str(error):
+            raise OutOfMemory from error
+        raise

@@ -1,0 +1,88 @@
+"""How much of a host a session uses: its GPU and its memory, looked at every second.
+
+A rented card that waits is money for nothing; this is where one sees it.
+"""
+
+import asyncio
+import contextlib
+import importlib
+from collections.abc import AsyncGenerator, Generator
+from dataclasses import dataclass
+from typing import Any
+
+import psutil
+
+LOOK_SECONDS = 1.0
+
+
+@dataclass(slots=True)
+class Usage:
+    """What was seen so far. Without an NVIDIA GPU there are no looks at one."""
+
+    gpu_looks: int = 0
+    gpu_busy_sum: float = 0.0
+    gpu_peak_bytes: int = 0
+    host_peak_bytes: int = 0
+    """Of this process and those it started; shared memory is counted in each."""
+
+    @property
+    def gpu_busy(self) -> float | None:
+        """Share of the time in which the GPU computed, as its driver counts it."""
+        return self.gpu_busy_sum / self.gpu_looks if self.gpu_looks else None
+
+
+@contextlib.asynccontextmanager
+async def watched() -> AsyncGenerator[Usage]:
+    """Look every second until left."""
+    usage = Usage()
+    with _management_library() as nvml:
+        watching = asyncio.create_task(_watch(usage, nvml))
+        try:
+            yield usage
+        finally:
+            watching.cancel()
+            with contextlib.suppress(asyncio.CancelledError):
+                await watching
+
+
+async def _watch(usage: Usage, nvml: Any) -> None:
+    while True:
+        await asyncio.to_thread(_look, usage, nvml)
+        await asyncio.sleep(LOOK_SECONDS)
+
+
+def _look(usage: Usage, nvml: Any) -> None:
+    process = psutil.Process()
+    resident = process.memory_info().rss
+    for child in process.children(recursive=True):
+        with contextlib.suppress(psutil.NoSuchProcess):
+            resident += child.memory_info().rss
+    usage.host_peak_bytes = max(usage.host_peak_bytes, resident)
+    if nvml is None:
+        return
+    with contextlib.suppress(nvml.NVMLError):
+        card = nvml.nvmlDeviceGetHandleByIndex(0)
+        busy = nvml.nvmlDeviceGetUtilizationRates(card).gpu / 100
+        taken = nvml.nvmlDeviceGetMemoryInfo(card).used
+        usage.gpu_looks += 1
+        usage.gpu_busy_sum += busy
+        usage.gpu_peak_bytes = max(usage.gpu_peak_bytes, taken)
+
+
+@contextlib.contextmanager
+def _management_library() -> Generator[Any]:
+    """NVIDIA's, ready for use; None where it or its driver is missing."""
+    try:
+        nvml: Any = importlib.import_module("pynvml")
+    except ModuleNotFoundError:
+        yield None
+        return
+    try:
+        nvml.nvmlInit()
+    except nvml.NVMLError:
+        yield None
+        return
+    try:
+        yield nvml
+    finally:
+        nvml.nvmlShutdown()
