@@ -17,7 +17,7 @@ UV_VERSION := 0.13.9
 PYTEST_WORKERS ?= 2
 
 .DEFAULT_GOAL := help
-.PHONY: help vastai host demo up test check lint lint-image types imports pytest image bench bench-throughput bench-close bench-soak bench-rented bench-image samples lock clean
+.PHONY: help vastai host demo up test check lint lint-image types imports pytest image bench bench-throughput bench-close bench-soak bench-rented bench-ocr bench-image samples lock clean
 
 help: ## Show this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 20
@@ -102,6 +102,9 @@ bench-soak: $(READY) ## 300 sessions on rented hosts with random faults: dollars
 
 bench-rented: $(READY) ## Rented hosts: time to the first page, share of billed time spent reading
 	@$(BIN)/python -m bench.rented
+
+bench-ocr: $(HOST_READY) ## docTR's own predictor and our engine, on the same pages and weights
+	@$(HOST_BIN)/python -m bench.ocr
 
 bench-image: $(HOST_READY) ## What the image of a rented host weighs, package by package
 	@$(HOST_BIN)/python -m bench.image

@@ -189,8 +189,9 @@ def _detection_batches(net: Any, pages: Iterator[MadePage], seed: int) -> Iterat
     while True:
         yield next(tiles)
         page = next(pages)
-        square, boxes = _square(page)
-        yield _normalised(square[None], net.cfg), [{"words": boxes}]
+        if page.words:  # docTR's loss has no value where there is none
+            square, boxes = _square(page)
+            yield _normalised(square[None], net.cfg), [{"words": boxes}]
 
 
 def _tile_batches(

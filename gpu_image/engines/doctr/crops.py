@@ -13,10 +13,10 @@ from dataclasses import dataclass
 import cv2
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image
 
 from gpu_image.engines.doctr.arena import CROP_HEIGHT, CROP_WIDTH
 from gpu_image.engines.doctr.boxes import Boxes
+from gpu_image.engines.doctr.resize import is_gray, resize_into
 from gpu_image.render import Pixels
 
 SPLIT_FROM_RATIO = 8
@@ -47,8 +47,7 @@ class Cut:
     corners: NDArray[np.float64]
     """(words, 4, 2) in pixels of the upright page."""
     spans: list[Span]
-    widths: NDArray[np.int64]
-    """Of each crop, the columns that show something; the rest is black."""
+    crops: int
 
 
 def cut_words(page: Pixels, boxes: Boxes, into: NDArray[np.uint8]) -> Cut:
@@ -59,20 +58,22 @@ def cut_words(page: Pixels, boxes: Boxes, into: NDArray[np.uint8]) -> Cut:
     height, width = page.shape[:2]
     corners = boxes.corners * np.array([width, height], dtype=np.float64)
     pictures = _straight(page, corners) if boxes.straight else _leaning(page, corners)
+    gray = is_gray(page)
     kept: list[int] = []
     spans: list[Span] = []
-    widths: list[int] = []
+    count = 0
     for index, picture in enumerate(pictures):
         if picture.size == 0:
             continue  # outside the page: docTR's boxes may reach over its edge
         pieces, last_overlap = _split(picture)
-        if len(widths) + len(pieces) > len(into):
+        if count + len(pieces) > len(into):
             raise TooManyWords(f"The page has more than {len(into)} words.")
         kept.append(index)
-        spans.append(Span(len(widths), len(pieces), last_overlap))
-        for piece in pieces:
-            widths.append(_place(piece, into[len(widths)]))
-    return Cut(corners[kept], spans, np.array(widths, dtype=np.int64))
+        spans.append(Span(count, len(pieces), last_overlap))
+        for number, piece in enumerate(pieces, count):
+            _place(piece, into[number], gray=gray)
+        count += len(pieces)
+    return Cut(corners[kept], spans, count)
 
 
 def joined(
@@ -122,17 +123,15 @@ def _split(picture: Pixels) -> tuple[list[Pixels], float]:
     return [picture[:, start : start + piece] for start in starts], last_overlap
 
 
-def _place(piece: Pixels, strip: NDArray[np.uint8]) -> int:
-    """Put a picture, as large as fits, at the left of a black strip; return its width there."""
+def _place(piece: Pixels, strip: Pixels, *, gray: bool) -> None:
+    """Put a picture, as large as fits, at the top left of a black strip."""
     height, width = piece.shape[:2]
     ratio = height / width
-    # Rounded as docTR rounds (doctr.transforms.Resize). Pillow's filter is the one it uses.
+    # Rounded as docTR rounds (doctr.transforms.Resize).
     if ratio > CROP_HEIGHT / CROP_WIDTH:
-        size = (max(int(CROP_HEIGHT / ratio), 1), CROP_HEIGHT)
+        width, height = max(int(CROP_HEIGHT / ratio), 1), CROP_HEIGHT
     else:
-        size = (CROP_WIDTH, max(int(CROP_WIDTH * ratio), 1))
-    small = Image.fromarray(np.ascontiguousarray(piece)).resize(size, Image.Resampling.BILINEAR)
-    strip[:, size[0] :] = 0
-    strip[size[1] :, : size[0]] = 0
-    strip[: size[1], : size[0]] = np.asarray(small)
-    return size[0]
+        width, height = CROP_WIDTH, max(int(CROP_WIDTH * ratio), 1)
+    strip[:, width:] = 0
+    strip[height:, :width] = 0
+    resize_into(piece, strip[:height, :width], gray=gray)

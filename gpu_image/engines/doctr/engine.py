@@ -7,7 +7,7 @@ A page's way, and who does each step:
     orientation  which way up; turned by a worker if need be   (a thread and the GPU)
     detection    a map of where text is, into the slot         (a thread and the GPU)
     cut          boxes from the map, crops into the slot       (a worker process)
-    recognition  crops of all pages, in batches of one width   (a thread and the GPU)
+    recognition  crops of all pages, in full batches          (a thread and the GPU)
     arrange      words in reading order; the slot is free      (a worker process)
 
 What holds it together: a page has a slot from `render` to its end, and there are few. So
@@ -107,7 +107,6 @@ class _Crop:
 
     page: _Page
     index: int
-    width: int
 
 
 class DoctrEngine:
@@ -132,7 +131,7 @@ class DoctrEngine:
         self._workers = WorkerPool(sizes.workers, self._arena)
         self._thumbnails: PageQueue[_Page] = PageQueue()
         self._squares: PageQueue[_Page] = PageQueue()
-        self._crops: CropPool[_Crop] = CropPool(self._nets.crop_widths)
+        self._crops: CropPool[_Crop] = CropPool()
         self._stages = (
             Stage(
                 "orientation",
@@ -236,17 +235,15 @@ class DoctrEngine:
     def _cut(self, page: _Page, answer: Answer) -> None:
         if isinstance(answer, Cut):
             page.cut = answer
-            widths: list[int] = answer.widths.tolist()
-            page.unread = len(widths)
-            page.read = [("", 0.0)] * len(widths)
-            crops = [_Crop(page, index, width) for index, width in enumerate(widths)]
-            self._crops.put(((crop.width, crop) for crop in crops), urgent=page.ref.urgent)
+            page.unread = answer.crops
+            page.read = [("", 0.0)] * answer.crops
+            crops = [_Crop(page, index) for index in range(answer.crops)]
+            self._crops.put(crops, urgent=page.ref.urgent)
             if not crops:
                 self._arrange(page, answer)
 
     def _recognise(self, crops: list[_Crop]) -> Pending[Read]:
-        wide = self._crops.wide_enough(max(crop.width for crop in crops))
-        return self._nets.words([crop.page.slot.crops[crop.index, :, :wide] for crop in crops])
+        return self._nets.words([crop.page.slot.crops[crop.index] for crop in crops])
 
     def _recognised(self, crop: _Crop, read: Read) -> None:
         crop.page.read[crop.index] = read

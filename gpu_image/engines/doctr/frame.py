@@ -10,8 +10,8 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image
 
+from gpu_image.engines.doctr.resize import is_gray, resize_into
 from gpu_image.render import Pixels
 
 
@@ -31,13 +31,13 @@ class Frame:
             return max(int(self.side / ratio), 1), self.side
         return self.side, max(int(self.side * ratio), 1)
 
-    def place(self, page: Image.Image, square: Pixels) -> None:
-        """Draw the page into the square. Pillow's filter is the one docTR resizes with."""
+    def place(self, page: Pixels, square: Pixels) -> None:
+        """Draw the page into the square."""
         width, height = self.size
         left, top = math.ceil((self.side - width) / 2), math.ceil((self.side - height) / 2)
         square.fill(0)
-        small = page.resize((width, height), Image.Resampling.BILINEAR)
-        square[top : top + height, left : left + width] = np.asarray(small)
+        inside = square[top : top + height, left : left + width]
+        resize_into(page, inside, gray=is_gray(page))
 
     def to_page(self, points: NDArray[np.float64]) -> NDArray[np.float64]:
         """Points (..., 2) as fractions of the square, as fractions of the page, within it.

@@ -26,7 +26,6 @@ from typing import Any, Generic, TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
-from gpu_image.engines.doctr.arena import CROP_WIDTH
 from gpu_image.engines.doctr.boxes import BoxRules
 from schema.failures import Misconfigured
 
@@ -48,9 +47,6 @@ ORIENTATION = "mobilenet_v3_small_page_orientation"
 WEIGHTS_FOLDER = "ASEAGI_DOCTR_WEIGHTS"
 """Environment variable: take `NAME.pt` from this folder instead of docTR's own weights. Without
 a file for the orientation net, pages are taken to be upright."""
-
-CRNN_WIDTHS = (64, 96, CROP_WIDTH)
-"""CRNN reads a strip of any width; what is left black costs as much as what is not."""
 
 T = TypeVar("T")
 
@@ -94,25 +90,23 @@ class Nets:
         if self.cuda:
             newer = torch.cuda.get_device_capability() >= (8, 0)  # Ampere
             self._dtype = torch.bfloat16 if newer else torch.float16
-        self._detector = self._ready(_load(detection, chosen[0], exportable=True))
-        self._recogniser = self._ready(_load(recognition, chosen[1]))
+        self.detector = self._made_fast(load(detection, chosen[0], exportable=True))
+        self.recogniser = self._made_fast(load(recognition, chosen[1]))
         self._orienter: Any = None
         if _weights(ORIENTATION) is not None or not _folder():
-            self._orienter = self._ready(_load(classification, ORIENTATION))
+            self._orienter = self._made_fast(load(classification, ORIENTATION))
         # On a CPU each net has all cores; two at once would only push each other aside.
         self._turns: AbstractContextManager[object] = nullcontext() if self.cuda else Lock()
         self._streams = threading.local()
-        self.side = int(self._detector.cfg["input_shape"][-1])
-        after = self._detector.postprocessor
+        self.side = int(self.detector.cfg["input_shape"][-1])
+        after = self.detector.postprocessor
         self.rules = BoxRules(
             map_threshold=after.bin_thresh,
             box_threshold=after.box_thresh,
             growth=after.unclip_ratio,
         )
-        self._decodes_ctc = isinstance(self._recogniser, recognition.CRNN)
-        self._recogniser.exportable = self._decodes_ctc  # scores of classes instead of texts
-        self.crop_widths = CRNN_WIDTHS if self._decodes_ctc else (CROP_WIDTH,)
-        """Widths of crops that the recogniser takes."""
+        self._decodes_ctc = isinstance(self.recogniser, recognition.CRNN)
+        self.recogniser.exportable = self._decodes_ctc  # scores of classes instead of texts
 
     @property
     def knows_orientation(self) -> bool:
@@ -132,32 +126,32 @@ class Nets:
         """How likely each point of each square is text."""
 
         def forward(pictures: Any) -> Any:
-            logits = self._detector(pictures)["logits"]
-            if hasattr(self._detector, "pooling"):  # FAST: what docTR leaves to exports
-                logits = self._detector.pooling(logits)
+            logits = self.detector(pictures)["logits"]
+            if hasattr(self.detector, "pooling"):  # FAST: what docTR leaves to exports
+                logits = self.detector.pooling(logits)
             return torch.sigmoid(logits)[:, 0].float()
 
-        return self._launch(self._detector, squares, forward, lambda maps: list(maps.numpy()))
+        return self._launch(self.detector, squares, forward, lambda maps: list(maps.numpy()))
 
     def words(self, crops: Sequence[Pictures]) -> Pending[Read]:
-        """What each crop says. All are of one width, one of `crop_widths`."""
+        """What each crop says."""
         if self._decodes_ctc:
-            return self._launch(self._recogniser, crops, self._best_path, self._collapsed)
+            return self._launch(self.recogniser, crops, self._best_path, self._collapsed)
 
         def forward(pictures: Any) -> Any:
-            return self._recogniser(pictures, return_preds=True)["preds"]
+            return self.recogniser(pictures, return_preds=True)["preds"]
 
-        return self._launch(self._recogniser, crops, forward, list)
+        return self._launch(self.recogniser, crops, forward, list)
 
     def _best_path(self, pictures: Any) -> Any:
         """The likeliest class of each column, and the confidence of the least certain one."""
-        logits = self._recogniser(pictures)["logits"].float()
+        logits = self.recogniser(pictures)["logits"].float()
         surest = torch.softmax(logits, dim=-1).amax(-1).amin(1)
         return torch.cat([logits.argmax(-1).float(), surest[:, None]], dim=1)
 
     def _collapsed(self, paths: Any) -> list[Read]:
         """CTC: repeated classes count once, and what separates them is no character."""
-        vocabulary, blank = self._recogniser.vocab, len(self._recogniser.vocab)
+        vocabulary, blank = self.recogniser.vocab, len(self.recogniser.vocab)
         classes = paths[:, :-1].numpy().astype(np.int64)
         before = np.concatenate([np.full((len(classes), 1), -1), classes[:, :-1]], axis=1)
         counts = (classes != before) & (classes != blank)
@@ -167,7 +161,7 @@ class Nets:
         ]
         return list(zip(texts, paths[:, -1].tolist(), strict=True))
 
-    def _ready(self, net: Any) -> Any:
+    def _made_fast(self, net: Any) -> Any:
         net = detection.fast.reparameterize(net.eval())
         net = net.to("cuda" if self.cuda else "cpu", self._dtype)
         return net.to(memory_format=torch.channels_last)
@@ -184,17 +178,17 @@ class Nets:
             staged = torch.empty(shape, dtype=torch.uint8, pin_memory=self.cuda)
             np.stack(pictures, out=staged.numpy())
             if not self.cuda:
-                return Pending(forward(self._normalised(net, staged)), None, decode)
+                return Pending(forward(self.ready(net, staged)), None, decode)
             with torch.cuda.stream(self._stream()):
                 on_gpu = staged.to("cuda", non_blocking=True)
-                output = forward(self._normalised(net, on_gpu))
+                output = forward(self.ready(net, on_gpu))
                 if torch.is_tensor(output):
                     output = output.to("cpu", non_blocking=True)
                 event = torch.cuda.Event()
                 event.record()
                 return Pending(output, event, decode)
 
-    def _normalised(self, net: Any, pictures: Any) -> Any:
+    def ready(self, net: Any, pictures: Any) -> Any:
         """uint8 (N, H, W, 3) as the net wants them: (N, 3, H, W), channels last in memory."""
         mean, std = (torch.tensor(net.cfg[key], device=pictures.device) for key in ("mean", "std"))
         return ((pictures.float() / 255 - mean) / std).to(self._dtype).permute(0, 3, 1, 2)
@@ -228,8 +222,8 @@ def _weights(name: str) -> Path | None:
     return file if _folder() and file.is_file() else None
 
 
-def _load(zoo: Any, name: str, **options: Any) -> Any:
-    """A net with its weights. Without a folder of ours docTR finds, checks or fetches them."""
+def load(zoo: Any, name: str, **options: Any) -> Any:
+    """One of docTR's nets. docTR finds and checks the weights, unless a folder of ours is named."""
     if not _folder():
         return getattr(zoo, name)(pretrained=True, **options)
     file = _weights(name)

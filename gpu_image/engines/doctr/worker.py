@@ -86,7 +86,7 @@ class Worker:
         height, width = page.shape[:2]
         slot = self._arena.slot(job.slot)
         slot.pixels(height, width)[:] = page
-        Frame(width, height, self._arena.side).place(Image.fromarray(page), slot.square)
+        Frame(width, height, self._arena.side).place(page, slot.square)
         # Of the square, not of the page: a tenth of the work, and the net says the same.
         small = (THUMBNAIL_PIXELS, THUMBNAIL_PIXELS)
         thumbnail = Image.fromarray(slot.square).resize(small, Image.Resampling.BILINEAR)
@@ -98,7 +98,7 @@ class Worker:
         page = np.ascontiguousarray(np.rot90(slot.pixels(job.height, job.width), -job.quarters))
         height, width = page.shape[:2]
         slot.pixels(height, width)[:] = page
-        Frame(width, height, self._arena.side).place(Image.fromarray(page), slot.square)
+        Frame(width, height, self._arena.side).place(page, slot.square)
         return Size(height, width)
 
     def _cut(self, job: CutWords) -> Cut:
