@@ -36,6 +36,7 @@ async def watched() -> AsyncGenerator[Usage]:
     """Look every second until left."""
     usage = Usage()
     with _management_library() as nvml:
+        await asyncio.to_thread(_look, usage, nvml)
         watching = asyncio.create_task(_watch(usage, nvml))
         try:
             yield usage
@@ -47,8 +48,8 @@ async def watched() -> AsyncGenerator[Usage]:
 
 async def _watch(usage: Usage, nvml: Any) -> None:
     while True:
-        await asyncio.to_thread(_look, usage, nvml)
         await asyncio.sleep(LOOK_SECONDS)
+        await asyncio.to_thread(_look, usage, nvml)
 
 
 def _look(usage: Usage, nvml: Any) -> None:

@@ -35,6 +35,9 @@ from sql.migrate import migrate
 from stack.postgres import start_postgres
 from tests.sql.house import House
 
+collect_ignore = ["host"]
+"""Run by the Python of a host, which has Torch and no Postgres: tests/host/conftest.py."""
+
 TEMPLATE = "aseagi_template"
 STOP_SECONDS = 30
 

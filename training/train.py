@@ -298,11 +298,21 @@ def _orientation_batches(net: Any, pages: Iterator[MadePage], seed: int) -> Iter
 def _thumbnail(
     page: MadePage, turn: int, random: np.random.Generator
 ) -> tuple[NDArray[np.uint8], int]:
-    """A page that must be turned clockwise by `turn` quarters; docTR's classes in that order."""
-    shrink = random.uniform(0.8, 1.0)
-    height = round(THUMBNAIL_PIXELS * shrink)
-    width = round(height * page.image.shape[1] / page.image.shape[0])
-    small = np.asarray(cv2.resize(page.image, (width, height), interpolation=cv2.INTER_AREA))
+    """A page that must be turned clockwise by `turn` quarters; docTR's classes in that order.
+
+    Every other one is only a part of its page, of any shape: the text says which way is up,
+    not that most pages are higher than wide.
+    """
+    image = page.image
+    if random.random() < 0.5:
+        height, width = image.shape
+        rows, columns = int(height * random.uniform(0.3, 1)), int(width * random.uniform(0.3, 1))
+        top = int(random.random() * (height - rows))
+        left = int(random.random() * (width - columns))
+        image = image[top : top + rows, left : left + columns]
+    shrink = THUMBNAIL_PIXELS / max(image.shape)
+    height, width = (max(1, int(side * shrink)) for side in image.shape)
+    small = np.asarray(cv2.resize(image, (width, height), interpolation=cv2.INTER_AREA))
     frame = np.zeros((THUMBNAIL_PIXELS, THUMBNAIL_PIXELS), dtype=np.uint8)
     top, left = (THUMBNAIL_PIXELS - height) // 2, (THUMBNAIL_PIXELS - width) // 2
     frame[top : top + height, left : left + width] = small

@@ -47,7 +47,7 @@ class Boxes:
 
 def find_boxes(text_map: Map, rules: BoxRules) -> Boxes:
     """The words of a map: straight boxes, or leaning ones if many of them lean."""
-    contours = _contours(text_map, rules)
+    contours = outlines(text_map, rules)
     if _lean(contours):
         return Boxes(leaning_boxes(text_map, contours, rules), straight=False)
     straight = straight_boxes(text_map, contours, rules)
@@ -84,9 +84,13 @@ def leaning_boxes(
     for contour in contours:
         if _mean_inside(text_map, contour) < rules.box_threshold:
             continue
-        centre, (width, height), degrees = cv2.minAreaRect(contour)
+        around = cv2.minAreaRect(contour)
+        width, height = around[1]
         # One more pixel each way: a rectangle around points leaves out half of those at its edge.
         grown = (width + 1) * (height + 1) * rules.growth / (2 * (width + height) + 2)
+        # docTR's polygon clipper takes whole numbers, and so cuts off what is behind the point.
+        whole = np.asarray(cv2.boxPoints(around)).astype(np.int32)
+        centre, (width, height), degrees = cv2.minAreaRect(whole)
         size = (width + 2 * grown, height + 2 * grown)
         corners = np.asarray(cv2.boxPoints((centre, size, degrees)), dtype=np.float64)
         found.append(_from_top_left(corners))
@@ -95,7 +99,7 @@ def leaning_boxes(
     return (np.stack(found) / np.array(text_map.shape[::-1])).clip(0, 1)
 
 
-def _contours(text_map: Map, rules: BoxRules) -> list[NDArray[np.int32]]:
+def outlines(text_map: Map, rules: BoxRules) -> list[NDArray[np.int32]]:
     """Outlines of the map's islands that are at least three pixels wide and high."""
     likely = (text_map >= rules.map_threshold).astype(np.uint8)
     islands = cv2.morphologyEx(likely, cv2.MORPH_OPEN, _OPENING)

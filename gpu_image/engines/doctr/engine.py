@@ -173,6 +173,11 @@ class DoctrEngine:
         finally:
             call.gone = True
 
+    @property
+    def free_slots(self) -> int:
+        """How many more pages could be begun now."""
+        return len(self._slots)
+
     def close(self) -> None:
         """Stop the threads and processes. What is still being read is dropped."""
         for stage in self._stages:
@@ -271,7 +276,8 @@ class DoctrEngine:
             confidences=[confidence for _, confidence in words],
             height=page.width if turned else page.height,
             width=page.height if turned else page.width,
-            rotation_degrees=90 * page.quarters,
+            # Nothing says which way up an empty page is.
+            rotation_degrees=90 * page.quarters if words else 0,
             engine=self.name,
             # Many pages are in flight: what this one took is what none before it took.
             seconds=time.monotonic() - max(page.started, self._last_end),

@@ -90,11 +90,11 @@ class Nets:
         if self.cuda:
             newer = torch.cuda.get_device_capability() >= (8, 0)  # Ampere
             self._dtype = torch.bfloat16 if newer else torch.float16
-        self.detector = self._made_fast(load(detection, chosen[0], exportable=True))
-        self.recogniser = self._made_fast(load(recognition, chosen[1]))
+        self.detector = self.made_fast(load(detection, chosen[0], exportable=True))
+        self.recogniser = self.made_fast(load(recognition, chosen[1]))
         self._orienter: Any = None
         if _weights(ORIENTATION) is not None or not _folder():
-            self._orienter = self._made_fast(load(classification, ORIENTATION))
+            self._orienter = self.made_fast(load(classification, ORIENTATION))
         # On a CPU each net has all cores; two at once would only push each other aside.
         self._turns: AbstractContextManager[object] = nullcontext() if self.cuda else Lock()
         self._streams = threading.local()
@@ -161,7 +161,8 @@ class Nets:
         ]
         return list(zip(texts, paths[:, -1].tolist(), strict=True))
 
-    def _made_fast(self, net: Any) -> Any:
+    def made_fast(self, net: Any) -> Any:
+        """The net on the device, in the numbers and the memory layout that are fastest there."""
         net = detection.fast.reparameterize(net.eval())
         net = net.to("cuda" if self.cuda else "cpu", self._dtype)
         return net.to(memory_format=torch.channels_last)
