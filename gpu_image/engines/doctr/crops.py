@@ -101,11 +101,16 @@ def _leaning(page: Pixels, corners: NDArray[np.float64]) -> list[Pixels]:
     """Each word as if it ran level."""
     pictures: list[Pixels] = []
     for quad in corners.astype(np.float32):
-        width = max(1, round(float(np.hypot(*(quad[1] - quad[0])))))
-        height = max(1, round(float(np.hypot(*(quad[3] - quad[0])))))
-        level = np.array([[0, 0], [width, 0], [0, height]], dtype=np.float32)
-        matrix = cv2.getAffineTransform(quad[[0, 1, 3]], level)
-        pictures.append(np.asarray(cv2.warpAffine(page, matrix, (width, height)), dtype=np.uint8))
+        sides = np.hypot(*(np.roll(quad, -1, axis=0) - quad).T).astype(int)
+        width, height = max(sides[0], sides[2]), max(sides[1], sides[3])
+        if width < 1 or height < 1:
+            pictures.append(page[:0, :0])
+            continue
+        right, bottom = width - 1, height - 1
+        level = np.array([[0, 0], [right, 0], [right, bottom], [0, bottom]], dtype=np.float32)
+        matrix = cv2.getPerspectiveTransform(quad, level)
+        picture = cv2.warpPerspective(page, matrix, (int(width), int(height)))
+        pictures.append(np.asarray(picture, dtype=np.uint8))
     return pictures
 
 

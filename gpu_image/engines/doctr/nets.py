@@ -45,8 +45,8 @@ DETECTION, RECOGNITION = "fast_base", "crnn_vgg16_bn"
 ORIENTATION = "mobilenet_v3_small_page_orientation"
 
 WEIGHTS_FOLDER = "ASEAGI_DOCTR_WEIGHTS"
-"""Environment variable: take `NAME.pt` from this folder instead of docTR's own weights. Without
-a file for the orientation net, pages are taken to be upright."""
+"""Environment variable: take `NAME.pt` from this folder instead of docTR's own weights.
+Without a file for the orientation net, pages are taken to be upright."""
 
 T = TypeVar("T")
 
@@ -86,6 +86,7 @@ class Nets:
         chosen = _chosen(models)
         self.cuda: bool = torch.cuda.is_available()
         self.name = f"doctr {version('python-doctr')} {'+'.join(chosen)}"
+        self._levels: dict[Any, tuple[Any, Any]] = {}
         self._dtype = torch.float32
         if self.cuda:
             newer = torch.cuda.get_device_capability() >= (8, 0)  # Ampere
@@ -107,6 +108,8 @@ class Nets:
         )
         self._decodes_ctc = isinstance(self.recogniser, recognition.CRNN)
         self.recogniser.exportable = self._decodes_ctc  # scores of classes instead of texts
+        if self.cuda:
+            torch.cuda.synchronize()  # the threads' own streams must find the weights in place
 
     @property
     def knows_orientation(self) -> bool:
@@ -191,7 +194,12 @@ class Nets:
 
     def ready(self, net: Any, pictures: Any) -> Any:
         """uint8 (N, H, W, 3) as the net wants them: (N, 3, H, W), channels last in memory."""
-        mean, std = (torch.tensor(net.cfg[key], device=pictures.device) for key in ("mean", "std"))
+        if net not in self._levels:  # made once: a copy to the device waits for what it does
+            self._levels[net] = (
+                torch.tensor(net.cfg["mean"], device=pictures.device),
+                torch.tensor(net.cfg["std"], device=pictures.device),
+            )
+        mean, std = self._levels[net]
         return ((pictures.float() / 255 - mean) / std).to(self._dtype).permute(0, 3, 1, 2)
 
     def _stream(self) -> Any:
@@ -246,6 +254,7 @@ def _memory_errors() -> Generator[None]:
         torch.cuda.empty_cache()
         raise OutOfMemory from full
     except RuntimeError as error:
-        if "can't allocate memory" in str(error):
+        # What the libraries behind Torch say: cuDNN, and the allocator of the CPU.
+        if "out of memory" in str(error) or "can't allocate memory" in str(error):
             raise OutOfMemory from error
         raise
