@@ -10,7 +10,6 @@ import heapq
 import itertools
 import logging
 import os
-import signal
 import subprocess
 import sys
 import threading
@@ -70,7 +69,7 @@ class WorkerPool:
             job, on_answer = taken
             answer = process.do(job, self._job_seconds)
             if answer is None:
-                process.stop()
+                process.kill()
                 process = _Process(self._arena)
                 answer = Trouble("The page could not be read: its reader crashed or hung.")
             try:
@@ -113,10 +112,15 @@ class _Process:
             return None
 
     def stop(self) -> None:
-        """End it: politely if it is idle, for certain in any case."""
+        """End it when it is idle: it sees that the pipe is closed."""
         self._pipe.close()
         try:
             self._process.wait(STOP_SECONDS)
         except subprocess.TimeoutExpired:
-            self._process.send_signal(signal.SIGKILL)
-            self._process.wait()
+            self.kill()
+
+    def kill(self) -> None:
+        """End it at once."""
+        self._pipe.close()
+        self._process.kill()
+        self._process.wait()
