@@ -118,8 +118,10 @@ class DoctrEngine:
     TAKES_MODELS = True
     reads_at_once = 3
 
-    def __init__(self, models: str = "", *, sizes: Sizes | None = None) -> None:
-        self._nets = Nets(models)
+    def __init__(
+        self, models: str = "", *, sizes: Sizes | None = None, nets: Nets | None = None
+    ) -> None:
+        self._nets = nets or Nets(models)
         self.name = self._nets.name
         sizes = sizes or Sizes.for_machine(cuda=self._nets.cuda)
         self._arena = Arena(sizes.slots, self._nets.side)
