@@ -17,7 +17,7 @@ UV_VERSION := 0.13.9
 PYTEST_WORKERS ?= 2
 
 .DEFAULT_GOAL := help
-.PHONY: help vastai host demo up test check lint lint-image types imports pytest image bench bench-throughput bench-close bench-soak bench-rented bench-ocr bench-image samples lock clean
+.PHONY: help vastai host demo up test check lint lint-image types imports pytest image bench bench-throughput bench-close bench-soak bench-rented bench-ocr bench-ocr-feed bench-image samples lock clean
 
 help: ## Show this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 20
@@ -81,6 +81,7 @@ imports: $(READY)
 
 pytest: $(READY) $(VASTAI) $(HOST_READY)
 	@$(BIN)/python -m pytest -n $(PYTEST_WORKERS) --dist loadgroup
+	@$(HOST_BIN)/python -m pytest --confcutdir tests/host tests/host
 
 image: $(READY) ## Build, push and pin the image of rented hosts (docs/gpu-image.md)
 	@test -n "$$ASEAGI_IMAGE_REPOSITORY" -a -n "$$PREFECT_API_URL" || \
@@ -105,6 +106,9 @@ bench-rented: $(READY) ## Rented hosts: time to the first page, share of billed 
 
 bench-ocr: $(HOST_READY) ## docTR's own predictor and our engine, on the same pages and weights
 	@$(HOST_BIN)/python -m bench.ocr
+
+bench-ocr-feed: $(HOST_READY) ## 10,000 pages through our engine with nets that cost nothing
+	@$(HOST_BIN)/python -m bench.ocr --endurance 10000 --no-nets
 
 bench-image: $(HOST_READY) ## What the image of a rented host weighs, package by package
 	@$(HOST_BIN)/python -m bench.image

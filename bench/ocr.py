@@ -286,7 +286,6 @@ def _endure(name: str, engine: DoctrEngine, files: Sequence[Path], count: int) -
         ends.append(time.perf_counter())
         if len(ends) % WINDOW == 0:
             memory.append((len(ends), _memory_megabytes()))
-    outcomes.close()
     engine.close()
 
     def rate(last: int) -> float:

@@ -1,5 +1,6 @@
 """The flow `ocr`: one session on one host, from its first lease to its close."""
 
+from contextlib import aclosing
 from uuid import UUID
 
 from prefect import flow
@@ -50,8 +51,12 @@ async def ocr_session(
     bar: UUID | None = None
     async with open_session(reader.name) as session:
         progress = session.progress
-        async with watched() as usage, several_at_once(reader.reads_at_once) as start:
-            async for lease in session.leases(limit=pages_per_lease, idle_seconds=idle_seconds):
+        async with (
+            watched() as usage,
+            several_at_once(reader.reads_at_once) as start,
+            aclosing(session.leases(pages_per_lease, idle_seconds)) as leases,
+        ):
+            async for lease in leases:
                 await start(read_pages(reader, session, lease, lease.pages))
                 if progress.leases % PROGRESS_EVERY_LEASES == 0:
                     bar = await show_progress(progress, bar)

@@ -1,9 +1,10 @@
 """Read the pages of leases: engine in threads, results handed in while it goes on."""
 
 import asyncio
+import threading
 import time
-from collections.abc import AsyncGenerator, Coroutine, Generator
-from contextlib import asynccontextmanager, closing
+from collections.abc import AsyncGenerator, Coroutine, Iterator
+from contextlib import asynccontextmanager
 from typing import Any, Protocol
 from uuid import UUID
 
@@ -48,27 +49,58 @@ async def several_at_once(most: int) -> AsyncGenerator[Start]:
 
             yield start
     except ExceptionGroup as errors:
-        raise errors.exceptions[0] from None
+        # What ended the session itself comes last, and is told before what it ended.
+        raise errors.exceptions[-1] from None
 
 
 async def read_lease(engine: OcrEngine, session: Session, fetched: FetchedLease) -> int:
     """Read and report every page of the lease; return how many pages were reported.
 
-    Stops early when the lease was lost: those pages are somebody else's now.
+    Stops early when the lease was lost: those pages are somebody else's now. Raises
+    what is no page's fault, after which nothing more is reported.
     """
+    reports = _Reports(session, fetched)
     with session.holding(fetched):
-        outcomes = _outcomes(engine, fetched)
-        reports = _Reports(session, fetched)
-        try:
-            while (outcome := await asyncio.to_thread(next, outcomes, None)) is not None:
-                if not session.holds(fetched):
-                    break
-                await reports.add(outcome)
-            await reports.finish()
-        finally:
-            reports.give_up()
-            await asyncio.to_thread(outcomes.close)
-        return reports.pages
+        async with _read_in_thread(engine, fetched) as outcomes:
+            try:
+                while (outcome := await reports.next_of(outcomes)) is not None:
+                    if not session.holds(fetched):
+                        break
+                    await reports.add(outcome)
+                await reports.finish()
+            finally:
+                reports.give_up()
+    return reports.pages
+
+
+@asynccontextmanager
+async def _read_in_thread(
+    engine: OcrEngine, fetched: FetchedLease
+) -> AsyncGenerator["asyncio.Queue[Outcome | None]"]:
+    """What the engine says of each page, as it says it; None at the end.
+
+    An error of the engine is raised at the end. Left early, the engine is told to stop,
+    and has stopped when this is left.
+    """
+    loop = asyncio.get_running_loop()
+    outcomes: asyncio.Queue[Outcome | None] = asyncio.Queue()
+    stop = threading.Event()
+
+    def read() -> None:
+        for outcome in _outcomes(engine, fetched, stop):
+            loop.call_soon_threadsafe(outcomes.put_nowait, outcome)
+
+    reading = asyncio.create_task(asyncio.to_thread(read))
+    reading.add_done_callback(lambda _: outcomes.put_nowait(None))
+    try:
+        yield outcomes
+    finally:
+        stop.set()
+        # Not cancelled: a thread cannot be. It looks at `stop` after a page at the latest.
+        await asyncio.wait({reading})
+        error = reading.exception()
+    if error is not None:
+        raise error
 
 
 class _Reports:
@@ -84,13 +116,22 @@ class _Reports:
             document.document_id for document in fetched.lease.documents if document.urgent
         }
 
+    async def next_of(self, outcomes: "asyncio.Queue[Outcome | None]") -> Outcome | None:
+        """The next outcome; what waits to be handed in does not wait for it too long."""
+        if self._waiting:
+            due = self._oldest + REPORT_SECONDS - time.monotonic()
+            try:
+                return await asyncio.wait_for(outcomes.get(), max(due, 0.0))
+            except TimeoutError:
+                await self._send()
+        return await outcomes.get()
+
     async def add(self, outcome: Outcome) -> None:
         """Hand in the outcome, together with others unless somebody waits for it."""
         if not self._waiting:
             self._oldest = time.monotonic()
         self._waiting.append(outcome)
-        overdue = time.monotonic() - self._oldest >= REPORT_SECONDS
-        if overdue or len(self._waiting) >= REPORT_PAGES or outcome[0] in self._urgent:
+        if len(self._waiting) >= REPORT_PAGES or outcome[0] in self._urgent:
             await self._send()
 
     async def finish(self) -> None:
@@ -114,22 +155,20 @@ class _Reports:
         self._waiting = []
 
 
-def _outcomes(engine: OcrEngine, fetched: FetchedLease) -> Generator[Outcome]:
+def _outcomes(engine: OcrEngine, fetched: FetchedLease, stop: threading.Event) -> Iterator[Outcome]:
     """What the engine says of each page; those that could not be fetched come first."""
-    documents: dict[PageRef, UUID] = {}
+    left: dict[PageRef, UUID] = {}
     for document in fetched.lease.documents:
         for page in document.pages:
             if document.document_id in fetched.missing:
                 yield document.document_id, page, _download_failure(page)
                 continue
             path = fetched.path(document)
-            ref = PageRef(path, document.media_type, page, document.urgent)
-            documents[ref] = document.document_id
-    left = dict(documents)
-    outcomes = engine.read(list(documents))
-    with closing(outcomes):
-        for ref, outcome in outcomes:
-            yield left.pop(ref), ref.page, outcome
+            left[PageRef(path, document.media_type, page, document.urgent)] = document.document_id
+    for ref, outcome in engine.read(list(left), stop=stop):
+        yield left.pop(ref), ref.page, outcome
+    if stop.is_set():
+        return
     for ref, document_id in left.items():
         reason = "The engine gave no result for this page."
         failure = Failure(stage=Stage.READ, reason=reason, retry_helps=False, page=ref.page)

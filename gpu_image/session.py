@@ -107,9 +107,10 @@ class Session:
         self._engine = engine
         self._held: dict[UUID, Lease] = {}
 
-    async def leases(self, *, limit: int, idle_seconds: float) -> AsyncGenerator[FetchedLease]:
-        """Yield leases until none came for `idle_seconds` and the gateway lets the session close.
+    async def leases(self, limit: int, idle_seconds: float) -> AsyncGenerator[FetchedLease]:
+        """Yield leases of up to `limit` pages until the gateway lets the session close.
 
+        It is asked to when none came for `idle_seconds`, or when it says that none will.
         While one is being read the next is fetched. Read each within `holding`. Trouble
         with renewing ends the session too: leases that nobody renews are soon somebody
         else's.
@@ -132,8 +133,12 @@ class Session:
             with self.progress.reading():
                 yield
         finally:
-            self._held.pop(fetched.lease.lease_id, None)
+            self.forget(fetched.lease.lease_id)
             shutil.rmtree(fetched.folder, ignore_errors=True)
+
+    def forget(self, lease_id: UUID) -> None:
+        """The lease is somebody else's now."""
+        self._held.pop(lease_id, None)
 
     def holds(self, fetched: FetchedLease) -> bool:
         """Whether the lease is still this host's, as far as it knows."""
@@ -181,7 +186,8 @@ class Session:
                     self.progress.dollars = closed.dollars
                     return None
             else:
-                await asyncio.sleep(min(POLL_SECONDS, max(idle_seconds - idle, 0.05)))
+                left = idle_seconds - idle
+                await asyncio.sleep(min(POLL_SECONDS, left) if left > 0 else POLL_SECONDS)
 
     async def _fetch(self, lease: Lease) -> FetchedLease:
         self._held[lease.lease_id] = lease
@@ -218,7 +224,7 @@ class Session:
                 if lease_id in renewed and lease_id in self._held:
                     self._held[lease_id] = renewed[lease_id]
                 else:
-                    self._held.pop(lease_id, None)
+                    self.forget(lease_id)
 
 
 async def _first_of(

@@ -1,4 +1,4 @@
-"""How much of a host a session uses: its GPU and its memory, looked at every second.
+"""How much of a host a session uses: its GPU and its memory, looked at now and then.
 
 A rented card that waits is money for nothing; this is where one sees it.
 """
@@ -12,7 +12,7 @@ from typing import Any
 
 import psutil
 
-LOOK_SECONDS = 1.0
+LOOK_SECONDS = 2.0
 
 
 @dataclass(slots=True)
@@ -23,7 +23,7 @@ class Usage:
     gpu_busy_sum: float = 0.0
     gpu_peak_bytes: int = 0
     host_peak_bytes: int = 0
-    """Of this process and those it started; shared memory is counted in each."""
+    """Of this process and those it started; what they share is counted once."""
 
     @property
     def gpu_busy(self) -> float | None:
@@ -33,7 +33,7 @@ class Usage:
 
 @contextlib.asynccontextmanager
 async def watched() -> AsyncGenerator[Usage]:
-    """Look every second until left."""
+    """Look every two seconds until left."""
     usage = Usage()
     with _management_library() as nvml:
         await asyncio.to_thread(_look, usage, nvml)
@@ -53,12 +53,13 @@ async def _watch(usage: Usage, nvml: Any) -> None:
 
 
 def _look(usage: Usage, nvml: Any) -> None:
-    process = psutil.Process()
-    resident = process.memory_info().rss
-    for child in process.children(recursive=True):
-        with contextlib.suppress(psutil.NoSuchProcess):
-            resident += child.memory_info().rss
-    usage.host_peak_bytes = max(usage.host_peak_bytes, resident)
+    with contextlib.suppress(psutil.Error):
+        process = psutil.Process()
+        taken = process.memory_full_info().pss
+        for child in process.children(recursive=True):
+            with contextlib.suppress(psutil.Error):
+                taken += child.memory_full_info().pss
+        usage.host_peak_bytes = max(usage.host_peak_bytes, taken)
     if nvml is None:
         return
     with contextlib.suppress(nvml.NVMLError):

@@ -5,8 +5,9 @@ name (`paced`) in the settings, so the code around it does not know.
 """
 
 import os
+import threading
 import time
-from collections.abc import Generator, Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from gpu_image.engines import Outcome, PageRef
@@ -24,9 +25,13 @@ class PacedEngine:
     def __init__(self) -> None:
         self._free_at = 0.0
 
-    def read(self, pages: Sequence[PageRef]) -> Generator[Outcome]:
+    def read(
+        self, pages: Sequence[PageRef], *, stop: threading.Event | None = None
+    ) -> Iterator[Outcome]:
         """Yield a result for each page when a GPU would have had it."""
         for ref in pages:
+            if stop is not None and stop.is_set():
+                return
             now = time.monotonic()
             self._free_at = max(self._free_at, now) + 1 / PAGES_PER_SECOND
             time.sleep(self._free_at - now)

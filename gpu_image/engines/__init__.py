@@ -4,7 +4,8 @@ An engine takes pages of any files, and yields each page's outcome as soon as it
 A page it cannot read is that page's failure, never the others'.
 """
 
-from collections.abc import Generator, Sequence
+import threading
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from importlib.metadata import entry_points
 from pathlib import Path
@@ -44,11 +45,14 @@ class OcrEngine(Protocol):
         """How many calls of `read` at the same time keep it busy."""
         ...
 
-    def read(self, pages: Sequence[PageRef]) -> Generator[Outcome]:
+    def read(
+        self, pages: Sequence[PageRef], *, stop: threading.Event | None = None
+    ) -> Iterator[Outcome]:
         """Yield an outcome for each of `pages`, in any order.
 
-        May be called from up to `reads_at_once` threads; one generator belongs to one
-        thread at a time. Close it to give up the pages not yet yielded.
+        May be called from up to `reads_at_once` threads at the same time. When `stop` is
+        set the iterator ends early: the pages not yet yielded are given up. Raises what
+        is no page's fault; nothing is said of the pages left.
         """
         ...
 

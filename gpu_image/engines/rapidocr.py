@@ -11,9 +11,9 @@ How a page is read:
 """
 
 import logging
-import os
+import threading
 import time
-from collections.abc import Generator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from importlib.metadata import version
 from itertools import groupby
@@ -25,6 +25,7 @@ from numpy.typing import NDArray
 from rapidocr import RapidOCR
 from rapidocr.ch_ppocr_rec.typings import TextRecInput, WordInfo
 
+from gpu_image.cores import usable_cores
 from gpu_image.engines import Outcome, PageRef
 from gpu_image.layout import FoundWord, Quad, page_text
 from gpu_image.render import Document, Pixels, open_document
@@ -66,7 +67,7 @@ class RapidOcrEngine:
         ocr = RapidOCR(
             params={
                 "Global.log_level": "critical",
-                "EngineConfig.onnxruntime.intra_op_num_threads": _usable_cores(),
+                "EngineConfig.onnxruntime.intra_op_num_threads": usable_cores(),
                 "Det.limit_type": "max",
                 "Det.limit_side_len": DETECTION_SIDE_PIXELS,
                 "Rec.rec_batch_num": 4,
@@ -84,8 +85,16 @@ class RapidOcrEngine:
             ocr.text_rec,
         )
 
-    def read(self, pages: Sequence[PageRef]) -> Generator[Outcome]:
+    def read(
+        self, pages: Sequence[PageRef], *, stop: threading.Event | None = None
+    ) -> Iterator[Outcome]:
         """Yield each page as it is read, urgent ones first; see `OcrEngine.read`."""
+        for outcome in self._read(pages):
+            if stop is not None and stop.is_set():
+                return
+            yield outcome
+
+    def _read(self, pages: Sequence[PageRef]) -> Iterator[Outcome]:
         in_turn = sorted(pages, key=lambda ref: not ref.urgent)
         for (file, media_type), refs in groupby(in_turn, lambda ref: (ref.file, ref.media_type)):
             wanted = list(refs)
@@ -96,7 +105,7 @@ class RapidOcrEngine:
                 for ref in wanted:
                     yield ref, _failure(ref.page, str(unreadable))
 
-    def _read_document(self, document: Document, refs: Sequence[PageRef]) -> Generator[Outcome]:
+    def _read_document(self, document: Document, refs: Sequence[PageRef]) -> Iterator[Outcome]:
         for ref in refs:
             started = time.perf_counter()
             try:
@@ -165,11 +174,6 @@ class RapidOcrEngine:
         # Declared as finished words; before rapidocr's own box step it holds columns.
         columns = cast("Sequence[WordInfo]", found.word_results)
         return [_line(text, word) for text, word in zip(found.txts or (), columns, strict=True)]
-
-
-def _usable_cores() -> int:
-    """Cores this process may use; a container may be lent fewer than the machine has."""
-    return len(os.sched_getaffinity(0))
 
 
 def _failure(page: int, reason: str) -> Failure:

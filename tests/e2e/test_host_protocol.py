@@ -42,6 +42,7 @@ class Door:
     """The gateway's application over a database of its own."""
 
     http: httpx.AsyncClient
+    transport: httpx.ASGITransport
     pool: Pool
     gateway: Gateway
 
@@ -102,7 +103,7 @@ async def door(stack: Stack) -> AsyncGenerator[Door]:
         )
         transport = httpx.ASGITransport(app)
         async with httpx.AsyncClient(transport=transport, base_url="http://gateway") as http:
-            yield Door(http, pool, gateway)
+            yield Door(http, transport, pool, gateway)
 
 
 async def add_document(db: Connection, pages: int = 1, content: str | None = None) -> UUID:

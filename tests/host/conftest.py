@@ -35,11 +35,11 @@ def engine() -> Iterator[DoctrEngine]:
     engine.close()
 
 
-def page_saying(text: str, *, dpi: int = 130, seed: int = 1) -> Pixels:
+def page_saying(text: str, *, dpi: int = 130, seed: int = 1, height_inches: float = 4.5) -> Pixels:
     """A small scanned page, gray as RGB."""
     sheet = Sheet(size=14)
     sheet.lines(text)
-    gray = scanned(rendered(sheet, dpi=dpi), seed=seed)[: int(4.5 * dpi)]
+    gray = scanned(rendered(sheet, dpi=dpi), seed=seed)[: int(height_inches * dpi)]
     return np.ascontiguousarray(np.repeat(gray[..., None], 3, axis=2))
 
 

@@ -1,6 +1,7 @@
 """Each short cut of the engine against what docTR itself computes."""
 
 import importlib
+from pathlib import Path
 from typing import Any
 
 import cv2
@@ -9,14 +10,18 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
+from PIL import Image
 
 from gpu_image.engines.doctr import nets as doctr_nets
+from gpu_image.engines.doctr.arena import Arena
 from gpu_image.engines.doctr.boxes import Boxes, BoxRules, find_boxes, leaning_boxes, outlines
 from gpu_image.engines.doctr.crops import cut_words, joined
 from gpu_image.engines.doctr.frame import Frame
+from gpu_image.engines.doctr.jobs import Render
 from gpu_image.engines.doctr.nets import Nets
-from gpu_image.render import Pixels
-from tests.host.conftest import COMPACT
+from gpu_image.engines.doctr.worker import Worker
+from gpu_image.render import PNG, Pixels
+from tests.host.conftest import COMPACT, TEXT, page_saying
 
 torch: Any = importlib.import_module("torch")
 zoo: Any = importlib.import_module("doctr.models")
@@ -210,12 +215,15 @@ def test_other_recognisers_decode_by_themselves(name: str, monkeypatch: pytest.M
 
 
 @pytest.mark.parametrize("quarters", range(4))
-def test_the_turn_of_a_page_is_doctrs(nets: Nets, page: Pixels, quarters: int) -> None:
+def test_the_turn_of_a_page_is_doctrs(nets: Nets, tmp_path: Path, quarters: int) -> None:
+    page = page_saying("\n".join([TEXT] * 5), height_inches=10)
     # Turned counter-clockwise, so that as many quarters clockwise make it upright.
     turned = np.ascontiguousarray(np.rot90(page, quarters))
-    thumbnail = np.zeros((512, 512, 3), dtype=np.uint8)
-    Frame(turned.shape[1], turned.shape[0], 512).place(turned, thumbnail)
-    assert nets.orient([thumbnail]).result() == [quarters]
+    file = tmp_path / "page.png"
+    Image.fromarray(turned).save(file)
+    arena = Arena(1, nets.side)
+    Worker(arena).do(Render(0, file, PNG, 1))
+    assert nets.orient([arena.slot(0).thumbnail]).result() == [quarters]
     net = doctr_nets.load(doctr_nets.classification, doctr_nets.ORIENTATION)
     predict = zoo.classification.page_orientation_predictor(net)
     assert predict([turned])[1] == [{0: 0, 1: -90, 2: 180, 3: 90}[quarters]]

@@ -1,13 +1,16 @@
 """Worker processes: replaced when they hang, in order of urgency, in constant memory."""
 
 import queue
+import sys
 from collections.abc import Generator
 from contextlib import contextmanager
 from pathlib import Path
 
 import psutil
 import pypdfium2 as pdfium
+import pytest
 
+from gpu_image.engines.doctr import workers
 from gpu_image.engines.doctr.arena import Arena
 from gpu_image.engines.doctr.jobs import Answer, Render, Size, Trouble
 from gpu_image.engines.doctr.worker import Worker
@@ -21,13 +24,15 @@ SECONDS = 30.0
 def pool_of_one(*, job_seconds: float = SECONDS) -> Generator[tuple[WorkerPool, psutil.Process]]:
     """A pool with one process, and that process."""
     before = set(psutil.Process().children())
-    pool = WorkerPool(1, Arena(2, 64), job_seconds=job_seconds)
+    broken: list[Exception] = []
+    pool = WorkerPool(1, Arena(2, 64), broken=broken.append, job_seconds=job_seconds)
     ask(pool, Render(0, Path("/nowhere.pdf"), PDF, 1))  # it is there when it has answered
     (process,) = set(psutil.Process().children()) - before
     try:
         yield pool, process
     finally:
         pool.close()
+    assert broken == []
 
 
 def ask(pool: WorkerPool, job: Render) -> Answer:
@@ -52,10 +57,23 @@ def test_a_job_that_hangs_is_given_up_and_the_next_one_done(tmp_path: Path) -> N
         answer = ask(pool, job)
         assert answer == Trouble("The page could not be read: its reader crashed or hung.")
         assert not process.is_running()
+        assert isinstance(ask(pool, job), Size)
+
+
+def test_a_job_whose_process_is_killed_is_done_by_another(tmp_path: Path) -> None:
+    job = Render(0, small_pages(tmp_path / "one.pdf", 1), PDF, 1)
     with pool_of_one() as (pool, process):
         process.kill()
-        assert isinstance(ask(pool, job), Trouble)
         assert isinstance(ask(pool, job), Size)
+
+
+def test_processes_that_cannot_be_started_break_the_engine(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sys, "executable", "/bin/false")
+    monkeypatch.setattr(workers, "START_PAUSE_SECONDS", 0.01)
+    broken: queue.SimpleQueue[Exception] = queue.SimpleQueue()
+    pool = WorkerPool(1, Arena(2, 64), broken=broken.put)
+    assert isinstance(broken.get(timeout=SECONDS), workers.WorkersFailed)
+    pool.close()
 
 
 def test_urgent_jobs_go_first_then_those_that_are_nearest_to_the_end(tmp_path: Path) -> None:

@@ -2,13 +2,17 @@
 
 What the modules are, in the order in which a page meets them:
 
-    engine        pages in, texts out; the stages, their threads and their limits
+    engine        pages in, texts out: each step hands a page on or ends it
     arena         memory shared with the worker processes: one slot for each page in flight
-    workers       the processes that do what needs no GPU, and the pool that speaks to them
+    workers       the pool of processes that do what needs no GPU
+    worker, jobs  such a process, and what it is asked and answers
     frame         where a page lies in the detector's square
-    nets          orientation, detection and recognition, batch by batch, on GPU or CPU
+    resize        making pictures smaller as docTR does
     boxes         from a map of text to the boxes of its words
-    words         from boxes to the small pictures that the recogniser reads
+    crops         from boxes to the small pictures that the recogniser reads
+    stage         a thread that feeds a net; its batches wait in `queues`
+    nets          orientation, detection and recognition, on GPU or CPU
 
-`engine` and `nets` import Torch; the others, which worker processes load, do not.
+`nets` loads Torch, and with it `stage` and `engine`; the others, which worker processes
+load, do not.
 """

@@ -27,9 +27,6 @@ CROP_HEIGHT, CROP_WIDTH = 32, 128
 MOST_CROPS = 16_384
 """Crops of one page. The densest page of a law gazette has a tenth of it."""
 
-RETURN_FROM_BYTES = 32 << 20
-"""A slot whose page was larger gives its memory back to the system."""
-
 _PAGE = mmap.PAGESIZE
 
 
@@ -95,6 +92,11 @@ class Arena:
             _pixels=pixels,
         )
 
-    def shrink(self, number: int) -> None:
-        """Give a slot's pixels back to the system; they read as black afterwards."""
-        self._memory.madvise(mmap.MADV_REMOVE, number * sum(self._sizes), self._sizes[0])
+    def give_back(self, number: int) -> None:
+        """Give a slot's memory back to the system; it reads as zeros until written again."""
+        size = sum(self._sizes)
+        self._memory.madvise(mmap.MADV_REMOVE, number * size, size)
+
+    def close(self) -> None:
+        """Close the memory's descriptor; it is gone with the last process that maps it."""
+        os.close(self.descriptor)

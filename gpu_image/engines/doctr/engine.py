@@ -14,21 +14,25 @@ What holds it together: a page has a slot from `render` to its end, and there ar
 memory is bounded whatever is asked for, and the stages behind never overrun those before.
 Each step either hands the page on or ends it, and only `_end` ends it: it gives the slot
 back, starts the next page, and tells the caller. A caller who went away is told nothing;
-its pages are dropped at their next step.
+its pages are dropped at their next step, but crops that wait for a batch go with it.
+
+What is not one page's fault ends the engine, not the page: a device that fails, worker
+processes that cannot be started, a bug in a step. Everybody who reads is told so, reports
+nothing of what is left, and the pages return to the queue for another host.
 """
 
 import heapq
 import itertools
-import os
 import queue
 import threading
 import time
-from collections.abc import Callable, Generator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 
+from gpu_image.cores import usable_cores
 from gpu_image.engines import Outcome, PageRef
-from gpu_image.engines.doctr.arena import RETURN_FROM_BYTES, Arena, Slot
+from gpu_image.engines.doctr.arena import CROP_HEIGHT, CROP_WIDTH, Arena, Slot
 from gpu_image.engines.doctr.boxes import Map
 from gpu_image.engines.doctr.crops import Cut, joined
 from gpu_image.engines.doctr.jobs import Answer, Arrange, CutWords, Job, Render, Size, Trouble, Turn
@@ -43,11 +47,23 @@ from schema.ocr import PageText
 STALLED_SECONDS = 600.0
 """If no page at all is done for so long, the device or the engine is stuck."""
 
+LOOK_SECONDS = 0.5
+"""How soon a reader that is told to stop does."""
+
+MOST_WORKERS = 16
+"""A core draws and cuts ten dense pages a second: enough for any card there is."""
+
 CLOSE_SECONDS = 10.0
 
+RETURN_FROM_BYTES = 32 << 20
+"""A slot in which a page filled more than this gives its memory back to the system."""
 
-class Stalled(Exception):
-    """The engine does not go on: start it anew."""
+
+class EngineBroken(Exception):
+    """Nothing more can be read with this engine: its device, its processes or it are at fault.
+
+    No page is. What was leased returns to the queue by itself, for another host.
+    """
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,13 +81,13 @@ class Sizes:
     @classmethod
     def for_machine(cls, *, cuda: bool) -> "Sizes":
         """What keeps the nets busy. Out of memory, batches become smaller by themselves."""
-        cores = len(os.sched_getaffinity(0))
+        cores = usable_cores()
         if not cuda:
             # The nets take all cores; one process is enough to keep pages ready for them.
             return cls(
                 workers=max(1, cores // 4), slots=4 + cores // 4, pages=1, thumbnails=4, crops=64
             )
-        workers = max(2, cores - 2)
+        workers = min(max(2, cores - 2), MOST_WORKERS)
         return cls(workers=workers, slots=workers + 32, pages=8, thumbnails=32, crops=512)
 
 
@@ -79,7 +95,10 @@ class Sizes:
 class _Call:
     """One call of `read`: where its outcomes go."""
 
-    outcomes: queue.SimpleQueue[Outcome] = field(default_factory=queue.SimpleQueue[Outcome])
+    outcomes: queue.SimpleQueue[Outcome | None] = field(
+        default_factory=queue.SimpleQueue[Outcome | None]
+    )
+    """None wakes the reader up to look around."""
     gone: bool = False
 
 
@@ -128,9 +147,11 @@ class DoctrEngine:
         self._slots = [self._arena.slot(number) for number in range(sizes.slots)]
         self._lock = threading.Lock()
         self._intake: list[tuple[bool, int, PageRef, _Call]] = []
+        self._calls: list[_Call] = []
         self._numbers = itertools.count()
-        self._last_end = time.monotonic()
-        self._workers = WorkerPool(sizes.workers, self._arena)
+        self._broken: Exception | None = None
+        self._last_end = self._last_arranged = time.monotonic()
+        self._workers = WorkerPool(sizes.workers, self._arena, broken=self._break)
         self._thumbnails: PageQueue[_Page] = PageQueue()
         self._squares: PageQueue[_Page] = PageQueue()
         self._crops: CropPool[_Crop] = CropPool()
@@ -139,59 +160,85 @@ class DoctrEngine:
                 "orientation",
                 self._thumbnails,
                 self._orient,
-                self._oriented,
-                self._failed,
+                done=self._oriented,
+                failed=self._failed,
+                broken=self._break,
                 batch=sizes.thumbnails,
             ),
             Stage(
                 "detection",
                 self._squares,
                 self._detect,
-                self._detected,
-                self._failed,
+                done=self._detected,
+                failed=self._failed,
+                broken=self._break,
                 batch=sizes.pages,
             ),
             Stage(
                 "recognition",
                 self._crops,
                 self._recognise,
-                self._recognised,
-                self._crop_failed,
+                done=self._recognised,
+                failed=self._crop_failed,
+                broken=self._break,
                 batch=sizes.crops,
             ),
         )
-
-    def read(self, pages: Sequence[PageRef]) -> Generator[Outcome]:
-        """Yield pages as they are done; see `OcrEngine.read`. Raises `Stalled`."""
-        call = _Call()
-        with self._lock:
-            self._last_end = time.monotonic()
-            for ref in pages:
-                heapq.heappush(self._intake, (not ref.urgent, next(self._numbers), ref, call))
-        self._begin_pages()
-        try:
-            for _ in pages:
-                yield self._next_outcome(call)
-        finally:
-            call.gone = True
 
     @property
     def free_slots(self) -> int:
         """How many more pages could be begun now."""
         return len(self._slots)
 
+    def read(
+        self, pages: Sequence[PageRef], *, stop: threading.Event | None = None
+    ) -> Iterator[Outcome]:
+        """Yield pages as they are done; see `OcrEngine.read`. Raises `EngineBroken`."""
+        call = _Call()
+        with self._lock:
+            self._last_end = time.monotonic()
+            self._calls.append(call)
+            for ref in pages:
+                heapq.heappush(self._intake, (not ref.urgent, next(self._numbers), ref, call))
+        self._begin_pages()
+        try:
+            for _ in pages:
+                outcome = self._next_outcome(call, stop)
+                if outcome is None:
+                    return
+                yield outcome
+        finally:
+            call.gone = True
+            with self._lock:
+                self._calls.remove(call)
+
     def close(self) -> None:
-        """Stop the threads and processes. What is still being read is dropped."""
+        """Stop the threads and processes. Whoever still reads is told `EngineBroken`."""
+        self._break(RuntimeError("the engine was closed"))
         for stage in self._stages:
             stage.close(CLOSE_SECONDS)
         self._workers.close()
+        self._arena.close()
 
-    def _next_outcome(self, call: _Call) -> Outcome:
-        while True:
+    def _next_outcome(self, call: _Call, stop: threading.Event | None) -> Outcome | None:
+        """The next outcome; None if told to stop."""
+        while stop is None or not stop.is_set():
+            if self._broken is not None:
+                raise EngineBroken(str(self._broken)) from self._broken
             with suppress(queue.Empty):
-                return call.outcomes.get(timeout=STALLED_SECONDS / 10)
+                outcome = call.outcomes.get(timeout=LOOK_SECONDS)
+                if outcome is not None:
+                    return outcome
             if time.monotonic() - self._last_end > STALLED_SECONDS:
-                raise Stalled(f"no page was done for {STALLED_SECONDS:.0f} s")
+                raise EngineBroken(f"no page was done for {STALLED_SECONDS:.0f} s")
+        return None
+
+    def _break(self, error: Exception) -> None:
+        """Nothing more can be read here: whoever waits is told at once."""
+        with self._lock:
+            self._broken = self._broken or error
+            for call in self._calls:
+                call.outcomes.put(None)
 
     # ── a page's way ─────────────────────────────────────────────────────────────────────────
 
@@ -220,7 +267,9 @@ class DoctrEngine:
 
     def _oriented(self, page: _Page, quarters: int) -> None:
         page.quarters = quarters
-        if quarters:
+        if page.call.gone:
+            self._end(page, None)
+        elif quarters:
             job = Turn(page.slot.number, page.height, page.width, quarters)
             self._submit(page, job, self._turned)
         else:
@@ -235,6 +284,9 @@ class DoctrEngine:
         return self._nets.maps([page.slot.square for page in pages])
 
     def _detected(self, page: _Page, text_map: Map) -> None:
+        if page.call.gone:
+            self._end(page, None)
+            return
         page.slot.text_map[:] = text_map
         job = CutWords(page.slot.number, page.height, page.width, self._nets.rules)
         self._submit(page, job, self._cut)
@@ -264,13 +316,18 @@ class DoctrEngine:
         """One crop less to read; the slot is not given away while any is."""
         page.unread -= 1
         if page.unread == 0 and page.cut is not None:
-            if page.failure is None:
-                self._arrange(page, page.cut)
-            else:
+            if page.failure is not None or page.call.gone:
                 self._end(page, page.failure)
+            else:
+                self._arrange(page, page.cut)
 
     def _arrange(self, page: _Page, cut: Cut) -> None:
         words = [joined(span, page.read, merge_texts) for span in cut.spans]
+        with self._lock:
+            # Many pages are in flight: what this one took is the time since the one before it.
+            since = max(page.started, self._last_arranged)
+            self._last_arranged = time.monotonic()
+            seconds = self._last_arranged - since
         turned = page.quarters % 2 == 1
         job = Arrange(
             corners=cut.corners,
@@ -281,8 +338,7 @@ class DoctrEngine:
             # Nothing says which way up an empty page is.
             rotation_degrees=90 * page.quarters if words else 0,
             engine=self.name,
-            # Many pages are in flight: what this one took is what none before it took.
-            seconds=time.monotonic() - max(page.started, self._last_end),
+            seconds=seconds,
         )
         self._submit(page, job, self._arranged)
 
@@ -314,8 +370,8 @@ class DoctrEngine:
         """The one place where a page ends: its slot is free, its caller knows."""
         if page.cut is None:
             self._crops.give_up()
-        if page.height * page.width * 3 > RETURN_FROM_BYTES:
-            self._arena.shrink(page.slot.number)
+        if _filled_bytes(page) > RETURN_FROM_BYTES:
+            self._arena.give_back(page.slot.number)
         with self._lock:
             self._slots.append(page.slot)
             self._last_end = time.monotonic()
@@ -325,6 +381,14 @@ class DoctrEngine:
 
 
 _ORDER: tuple[type[Job], ...] = (Arrange, CutWords, Turn, Render)
+
+
+def _filled_bytes(page: _Page) -> int:
+    """How much of its slot a page has filled; all of it for one that failed on the way there."""
+    if page.height == 0:
+        return RETURN_FROM_BYTES + 1
+    crops = page.cut.crops if page.cut is not None else 0
+    return 3 * (page.height * page.width + crops * CROP_HEIGHT * CROP_WIDTH)
 
 
 def _failure(page: _Page, reason: str, *, retry_helps: bool) -> Failure:

@@ -75,5 +75,8 @@ class Trouble:
     reason: str
 
 
+HELLO = "ready"
+"""What a worker process says before its first job."""
+
 Job = Render | Turn | CutWords | Arrange
 Answer = Size | Cut | PageText | Trouble

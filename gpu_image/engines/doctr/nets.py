@@ -15,8 +15,8 @@ a compiler on the host, and half a minute of rent before the first page.
 import importlib
 import os
 import threading
-from collections.abc import Callable, Generator, Sequence
-from contextlib import AbstractContextManager, contextmanager, nullcontext
+from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from importlib.metadata import version
 from pathlib import Path
@@ -59,6 +59,10 @@ class OutOfMemory(Exception):
     """The batch does not fit on the device; a smaller one may."""
 
 
+class DeviceFailed(Exception):
+    """The device, or this process' use of it, is broken: nothing more can be computed here."""
+
+
 @dataclass(frozen=True, slots=True)
 class Pending(Generic[T]):
     """A batch on the device."""
@@ -68,11 +72,10 @@ class Pending(Generic[T]):
     decode: Callable[[Any], list[T]]
 
     def result(self) -> list[T]:
-        """Wait for the batch; what the net says of each picture. Raises `OutOfMemory`."""
-        with _memory_errors():
-            if self.event is not None:
-                self.event.synchronize()
-            return self.decode(self.output)
+        """Wait for the batch; what the net says of each picture. Errors: see `told_apart`."""
+        if self.event is not None:
+            self.event.synchronize()
+        return self.decode(self.output)
 
 
 class Nets:
@@ -178,7 +181,7 @@ class Nets:
         decode: Callable[[Any], list[T]],
     ) -> Pending[T]:
         shape = (len(pictures), *pictures[0].shape)
-        with _memory_errors(), torch.inference_mode(), self._turns:
+        with torch.inference_mode(), self._turns:
             staged = torch.empty(shape, dtype=torch.uint8, pin_memory=self.cuda)
             np.stack(pictures, out=staged.numpy())
             if not self.cuda:
@@ -188,7 +191,7 @@ class Nets:
                 output = forward(self.ready(net, on_gpu))
                 if torch.is_tensor(output):
                     output = output.to("cpu", non_blocking=True)
-                event = torch.cuda.Event()
+                event = torch.cuda.Event(blocking=True)  # a core that waits can work
                 event.record()
                 return Pending(output, event, decode)
 
@@ -245,16 +248,26 @@ def load(zoo: Any, name: str, **options: Any) -> Any:
     return net
 
 
-@contextmanager
-def _memory_errors() -> Generator[None]:
-    """Say `OutOfMemory`, whichever memory it is."""
-    try:
-        yield
-    except torch.OutOfMemoryError as full:
-        torch.cuda.empty_cache()
-        raise OutOfMemory from full
-    except RuntimeError as error:
-        # What the libraries behind Torch say: cuDNN, and the allocator of the CPU.
-        if "out of memory" in str(error) or "can't allocate memory" in str(error):
-            raise OutOfMemory from error
-        raise
+def told_apart(error: Exception) -> Exception:
+    """The error as what it means: `OutOfMemory`, `DeviceFailed`, or itself.
+
+    Without its traceback, whose frames hold all that was on the device when it was raised:
+    as long as they are there, half the batch finds no more room than the whole.
+    """
+    text = f"{type(error).__name__}: {error}"
+    error.__traceback__ = error.__cause__ = error.__context__ = None
+    if isinstance(error, torch.OutOfMemoryError) or any(sign in text for sign in _MEMORY_SIGNS):
+        if torch.cuda.is_available():
+            torch.cuda.empty_cache()
+        return OutOfMemory(text)
+    return DeviceFailed(text) if any(sign in text for sign in _DEVICE_SIGNS) else error
+
+
+_MEMORY_SIGNS = (
+    "out of memory",
+    "can't allocate memory",
+    "_ALLOC_FAILED",
+    "Unable to find a valid cuDNN",
+)
+_DEVICE_SIGNS = ("CUDA error", "CUDNN_STATUS", "CUBLAS_STATUS", "AcceleratorError")
+"""What Torch says, and what it passes on of the libraries behind it."""

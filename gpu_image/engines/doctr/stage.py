@@ -2,31 +2,33 @@
 
 Two batches are on the device at a time, so that it need not wait while results are taken
 off it. A batch that fails is halved until what fails is one item: that is the item's failure.
-If it was memory that ran out, later batches stay as small as the one that fit.
+If it was memory that ran out, later batches stay as small as the one that fit. If nothing
+of a batch can be computed, it is not the items' fault: the device or its driver is broken, and
+with it the engine.
 """
 
-import logging
 import threading
 from collections import deque
 from collections.abc import Callable
 from typing import Generic, TypeVar
 
-from gpu_image.engines.doctr.nets import OutOfMemory, Pending
+from gpu_image.engines.doctr.nets import DeviceFailed, OutOfMemory, Pending, told_apart
 from gpu_image.engines.doctr.queues import BatchQueue
 
 ON_DEVICE = 2
 
+IN_A_ROW = 3
+"""So many single items that fail one after the other are the device's fault, too."""
+
 Item = TypeVar("Item")
 Out = TypeVar("Out")
-Handed = TypeVar("Handed")
-
-_log = logging.getLogger(__name__)
 
 
 class Stage(Generic[Item, Out]):
     """Takes from `queue`, computes by `launch`, and hands on to `done` or `failed`.
 
-    `done` and `failed` are called once for each item, from the stage's thread.
+    Each item is handed on once, from the stage's thread, unless the engine is broken: then
+    `broken` is called, once, with the reason.
     """
 
     def __init__(
@@ -34,63 +36,74 @@ class Stage(Generic[Item, Out]):
         name: str,
         queue: BatchQueue[Item],
         launch: Callable[[list[Item]], Pending[Out]],
+        *,
         done: Callable[[Item, Out], None],
         failed: Callable[[Item, Exception], None],
-        *,
+        broken: Callable[[Exception], None],
         batch: int,
     ) -> None:
         self.batch = batch
-        self._queue, self._launch, self._done, self._failed = queue, launch, done, failed
+        self._queue, self._launch = queue, launch
+        self._done, self._failed, self._broken = done, failed, broken
+        self._failures = 0
         self._thread = threading.Thread(target=self._run, name=name, daemon=True)
         self._thread.start()
 
     def close(self, seconds: float) -> None:
-        """Stop after what is on the device; wait for it so long."""
+        """Take no more batches; wait so long for the end of the one at work."""
         self._queue.close()
         self._thread.join(seconds)
 
     def _run(self) -> None:
         on_device: deque[tuple[list[Item], Pending[Out] | Exception]] = deque()
-        while (batch := self._queue.take(self.batch, wait=not on_device)) is not None:
-            if batch:
-                on_device.append((batch, self._launched(batch)))
-            if len(on_device) == ON_DEVICE or not batch:
-                self._collect(*on_device.popleft())
+        try:
+            while (batch := self._queue.take(self.batch, wait=not on_device)) is not None:
+                if batch:
+                    on_device.append((batch, self._launched(batch)))
+                if len(on_device) == ON_DEVICE or not batch:
+                    self._hand_on(self._computed(*on_device.popleft()))
+        except Exception as error:  # noqa: BLE001 - whoever waits for a page must hear of it
+            self._broken(error)
+
+    def _hand_on(self, outcomes: list[tuple[Item, Out | Exception]]) -> None:
+        errors = [outcome for _, outcome in outcomes if isinstance(outcome, Exception)]
+        self._failures = self._failures + len(errors) if len(errors) == len(outcomes) else 0
+        if any(isinstance(error, DeviceFailed) for error in errors):
+            raise errors[0]
+        if self._failures >= IN_A_ROW or (errors and len(errors) == len(outcomes) > 1):
+            raise errors[0]
+        for item, outcome in outcomes:
+            if isinstance(outcome, Exception):
+                self._failed(item, outcome)
+            else:
+                self._done(item, outcome)
+
+    def _computed(
+        self, batch: list[Item], launched: Pending[Out] | Exception
+    ) -> list[tuple[Item, Out | Exception]]:
+        """Each item's result, or its own error."""
+        results = launched if isinstance(launched, Exception) else _results(launched, len(batch))
+        if not isinstance(results, Exception):
+            return list(zip(batch, results, strict=True))
+        middle = len(batch) // 2
+        if isinstance(results, OutOfMemory) and middle:
+            self.batch = min(self.batch, middle)
+        if not middle:
+            return [(batch[0], results)]
+        halves = (batch[:middle], batch[middle:])
+        return [one for half in halves for one in self._computed(half, self._launched(half))]
 
     def _launched(self, batch: list[Item]) -> Pending[Out] | Exception:
         try:
             return self._launch(batch)
-        except Exception as error:  # noqa: BLE001 - told to whom it concerns by `_collect`
-            return error
-
-    def _collect(self, batch: list[Item], launched: Pending[Out] | Exception) -> None:
-        results = launched if isinstance(launched, Exception) else _result(launched)
-        if isinstance(results, Exception):
-            self._halve(batch, results)
-            return
-        for item, result in zip(batch, results, strict=True):
-            self._hand_on(self._done, item, result)
-
-    def _halve(self, batch: list[Item], error: Exception) -> None:
-        middle = len(batch) // 2
-        if isinstance(error, OutOfMemory) and middle:
-            self.batch = min(self.batch, middle)
-            _log.warning("out of memory: batches of %d from now on", self.batch)
-        if not middle:
-            self._hand_on(self._failed, batch[0], error)
-            return
-        for half in (batch[:middle], batch[middle:]):
-            self._collect(half, self._launched(half))
-
-    def _hand_on(self, to: Callable[[Item, Handed], None], item: Item, what: Handed) -> None:
-        try:
-            to(item, what)
-        except Exception:  # noqa: BLE001 - a bug of ours; the other items must still arrive
-            _log.exception("a result was not taken")
+        except Exception as error:  # noqa: BLE001 - one item must not cost the others
+            failure = told_apart(error)
+        return failure
 
 
-def _result(pending: Pending[Out]) -> list[Out] | Exception:
+def _results(pending: Pending[Out], count: int) -> list[Out] | Exception:
     try:
-        return pending.result()
+        results = pending.result()
     except Exception as error:  # noqa: BLE001 - one item must not cost the others
-        return error
+        return told_apart(error)
+    return results if len(results) == count else RuntimeError(f"{len(results)} of {count} results")

@@ -23,7 +23,17 @@ from gpu_image.engines.doctr.arena import THUMBNAIL_PIXELS, Arena
 from gpu_image.engines.doctr.boxes import Boxes, find_boxes
 from gpu_image.engines.doctr.crops import Cut, TooManyWords, cut_words
 from gpu_image.engines.doctr.frame import Frame
-from gpu_image.engines.doctr.jobs import Answer, Arrange, CutWords, Job, Render, Size, Trouble, Turn
+from gpu_image.engines.doctr.jobs import (
+    HELLO,
+    Answer,
+    Arrange,
+    CutWords,
+    Job,
+    Render,
+    Size,
+    Trouble,
+    Turn,
+)
 from gpu_image.layout import FoundWord, page_text
 from gpu_image.render import Document, open_document
 from schema.failures import BadInput
@@ -31,6 +41,9 @@ from schema.ocr import PageText
 
 MOST_BYTES = 3 << 30
 """Memory of its own that a worker may take."""
+
+IDLE_SECONDS = 2.0
+"""After so long without a job, files are closed."""
 
 FILES_KEPT_OPEN = 2
 """Opening a file of a thousand scans takes longer than drawing one of its pages."""
@@ -46,13 +59,17 @@ class _Files:
         stat = file.stat()
         key = (file, stat.st_ino, stat.st_mtime_ns)
         if key not in self._open:
-            while len(self._open) >= FILES_KEPT_OPEN:
-                _, (_, closing) = self._open.popitem(last=False)
-                closing.close()
+            self.close(keep=FILES_KEPT_OPEN - 1)
             stack = ExitStack()
             self._open[key] = (stack.enter_context(open_document(file, media_type)), stack)
         self._open.move_to_end(key)
         return self._open[key][0]
+
+    def close(self, *, keep: int = 0) -> None:
+        """Close all but the `keep` used last."""
+        while len(self._open) > keep:
+            _, (_, closing) = self._open.popitem(last=False)
+            closing.close()
 
 
 class Worker:
@@ -61,6 +78,10 @@ class Worker:
     def __init__(self, arena: Arena) -> None:
         self._arena = arena
         self._files = _Files()
+
+    def forget_files(self) -> None:
+        """Close what is open: the documents of a lease are gone when it was read."""
+        self._files.close()
 
     def do(self, job: Job) -> Answer:
         """The job's answer; `Trouble` whatever goes wrong with it."""
@@ -76,7 +97,7 @@ class Worker:
                     return _arrange(job)
         except (BadInput, TooManyWords) as unreadable:
             return Trouble(str(unreadable))
-        except OSError:
+        except FileNotFoundError:
             return Trouble("The file is not there any more.")
         except Exception as bug:  # noqa: BLE001 - one odd page must not cost the others
             return Trouble(f"The page could not be read ({type(bug).__name__}).")
@@ -132,8 +153,12 @@ def main() -> int:
     cv2.setNumThreads(1)
     resource.setrlimit(resource.RLIMIT_DATA, (MOST_BYTES, MOST_BYTES))
     worker = Worker(Arena(slots, side, arena))
-    with suppress(EOFError, BrokenPipeError, KeyboardInterrupt), Connection(pipe) as connection:
+    gone = (EOFError, BrokenPipeError, ConnectionResetError, KeyboardInterrupt)
+    with suppress(*gone), Connection(pipe) as connection:
+        connection.send(HELLO)
         while True:
+            if not connection.poll(IDLE_SECONDS):
+                worker.forget_files()
             connection.send(worker.do(connection.recv()))
     return 0
 

@@ -1,27 +1,35 @@
 """The pool of worker processes: jobs go in by urgency, answers come out by callback.
 
 One thread for each process hands it a job, waits for the answer, and passes that on. A
-process that dies, or takes longer over one job than any sound page takes, is replaced; its
-job is answered with `Trouble`. Processes are started by command line, not forked: the engine's
-process has threads and a CUDA context, which do not survive a fork.
+process that dies over a job is replaced, and the job done once more: it may have been the
+system that killed it, for memory. One that takes longer over a job than any sound page
+takes is killed. Either way the job ends in `Trouble` at the latest, and only that page
+has failed. If no process can be started any more, the engine is broken.
+
+Processes are started by command line, not forked: the engine's process has threads and a
+CUDA context, which do not survive a fork.
 """
 
 import heapq
 import itertools
-import logging
 import os
 import subprocess
 import sys
 import threading
+import time
 from collections.abc import Callable
 from multiprocessing import Pipe
 from multiprocessing.connection import Connection
 
 from gpu_image.engines.doctr.arena import Arena
-from gpu_image.engines.doctr.jobs import Answer, Job, Trouble
+from gpu_image.engines.doctr.jobs import HELLO, Answer, Job, Trouble
 
 JOB_SECONDS = 60.0
 """A page that takes longer to draw or to cut is an attack or a bug."""
+
+START_SECONDS = 60.0
+START_TRIES = 3
+START_PAUSE_SECONDS = 1.0
 
 STOP_SECONDS = 5.0
 
@@ -29,14 +37,25 @@ OnAnswer = Callable[[Answer], None]
 Priority = tuple[int, int]
 """Smaller goes first; equal ones in the order in which they came."""
 
-_log = logging.getLogger(__name__)
+
+class WorkersFailed(Exception):
+    """No worker process can be started on this machine."""
 
 
 class WorkerPool:
     """`count` processes that do jobs on the slots of `arena`. Close it."""
 
-    def __init__(self, count: int, arena: Arena, *, job_seconds: float = JOB_SECONDS) -> None:
+    def __init__(
+        self,
+        count: int,
+        arena: Arena,
+        *,
+        broken: Callable[[Exception], None],
+        job_seconds: float = JOB_SECONDS,
+    ) -> None:
+        """`broken` is called, perhaps more than once, when a process cannot be started."""
         self._arena = arena
+        self._broken = broken
         self._job_seconds = job_seconds
         self._waiting: list[tuple[Priority, int, Job, OnAnswer]] = []
         self._numbers = itertools.count()
@@ -64,19 +83,27 @@ class WorkerPool:
             thread.join(self._job_seconds + STOP_SECONDS)
 
     def _drive(self) -> None:
-        process = _Process(self._arena)
-        while (taken := self._take()) is not None:
-            job, on_answer = taken
-            answer = process.do(job, self._job_seconds)
-            if answer is None:
-                process.kill()
-                process = _Process(self._arena)
-                answer = Trouble("The page could not be read: its reader crashed or hung.")
-            try:
+        try:
+            process = _started(self._arena)
+            while (taken := self._take()) is not None:
+                job, on_answer = taken
+                process, answer = self._done(process, job)
                 on_answer(answer)
-            except Exception:  # noqa: BLE001 - a bug of ours; the other pages' answers must still arrive
-                _log.exception("an answer was not taken")
-        process.stop()
+            process.stop()
+        except Exception as error:  # noqa: BLE001 - whoever waits for a page must hear of it
+            self._broken(error)
+
+    def _done(self, process: "_Process", job: Job) -> tuple["_Process", Answer]:
+        """The job's answer, and the process that goes on."""
+        for _ in range(2):
+            try:
+                return process, process.do(job, self._job_seconds)
+            except (_Died, _Hung) as trouble:
+                process.kill()
+                process = _started(self._arena)
+                if isinstance(trouble, _Hung):
+                    break
+        return process, Trouble("The page could not be read: its reader crashed or hung.")
 
     def _take(self) -> tuple[Job, OnAnswer] | None:
         with self._changed:
@@ -86,6 +113,29 @@ class WorkerPool:
                 return None
             _, _, job, on_answer = heapq.heappop(self._waiting)
             return job, on_answer
+
+
+class _Died(Exception):
+    """The process ended over its job."""
+
+
+class _Hung(Exception):
+    """The process did not answer in time."""
+
+
+def _started(arena: Arena) -> "_Process":
+    """A process that has said that it is ready. Raises `WorkersFailed` after several tries."""
+    trouble: Exception | None = None
+    for attempt in range(START_TRIES):
+        try:
+            process = _Process(arena)
+            process.wait_ready()
+        except (OSError, _Died, _Hung) as error:
+            trouble = error
+            time.sleep(START_PAUSE_SECONDS * attempt)
+        else:
+            return process
+    raise WorkersFailed(f"no worker process could be started ({trouble!r})")
 
 
 class _Process:
@@ -102,14 +152,28 @@ class _Process:
                 env=os.environ | {"OMP_NUM_THREADS": "1"},
             )
 
-    def do(self, job: Job, seconds: float) -> Answer | None:
-        """The job's answer; None if the process died over it or did not answer in time."""
+    def wait_ready(self) -> None:
+        """Wait for its first word; if that does not come, end it and raise."""
+        pipe: Connection[Job, str] = self._pipe
+        try:
+            if self._pipe.poll(START_SECONDS) and pipe.recv() == HELLO:
+                return
+        except (EOFError, OSError) as ended:
+            self.kill()
+            raise _Died from ended
+        self.kill()
+        raise _Hung
+
+    def do(self, job: Job, seconds: float) -> Answer:
+        """The job's answer. Raises `_Died` or `_Hung`: then the process is of no more use."""
         pipe: Connection[Job, Answer] = self._pipe
         try:
             pipe.send(job)
-            return pipe.recv() if pipe.poll(seconds) else None
-        except (EOFError, OSError):
-            return None
+            if self._pipe.poll(seconds):
+                return pipe.recv()
+        except (EOFError, OSError) as ended:
+            raise _Died from ended
+        raise _Hung
 
     def stop(self) -> None:
         """End it when it is idle: it sees that the pipe is closed."""
@@ -117,7 +181,8 @@ class _Process:
         try:
             self._process.wait(STOP_SECONDS)
         except subprocess.TimeoutExpired:
-            self.kill()
+            self._process.kill()
+            self._process.wait()
 
     def kill(self) -> None:
         """End it at once."""
