@@ -9,9 +9,11 @@ from pydantic import BaseModel, Field
 from blocks.database import Database
 from blocks.loading import load
 from schema.lanes import Lane
+from sql.embeddings import lacks_embeddings
 from sql.jobs import AnalysisJob, claim_for_analysis, count_ready_for_analysis
-from tasks.analysis import CLAIM_FOR, Analysed, analyse_documents
+from tasks.analysis import CLAIM_FOR, Analysed, analyse_documents, embed_what_lacks
 from tasks.drains import LINGER_SECONDS, single_flight
+from tasks.meaning import MODEL
 from tasks.progress import DrainProgress
 
 BATCH = 24
@@ -23,6 +25,9 @@ class AnalyseReport(BaseModel):
 
     completed: int = Field(default=0, description="Documents analysed.")
     failed: int = Field(default=0, description="Documents that could not be analysed.")
+    embedded: int = Field(
+        default=0, description="Finished documents embedded afterwards, for search by meaning."
+    )
     another_drain: bool = Field(default=False, description="Another drain was at work.")
 
 
@@ -30,6 +35,7 @@ class AnalyseReport(BaseModel):
 async def analyse(linger_seconds: float = LINGER_SECONDS) -> AnalyseReport:
     """Analyse every document that is read, and whatever is read while this runs.
 
+    Then embed finished documents that lack it, for search by meaning; analysis embeds its own.
     One drain runs at a time; a second one ends at once. Safe to kill at any point: a
     document's analysis and the end of its job are one transaction.
 
@@ -38,6 +44,7 @@ async def analyse(linger_seconds: float = LINGER_SECONDS) -> AnalyseReport:
     """
     database = await load(Database)
     analysed: list[Analysed] = []
+    embedded = 0
     async with single_flight(database, "analyse") as drain:
         if drain is None:
             return AnalyseReport(another_drain=True)
@@ -57,10 +64,16 @@ async def analyse(linger_seconds: float = LINGER_SECONDS) -> AnalyseReport:
                     async with pool.connection() as db:
                         waiting = await count_ready_for_analysis(db)
                     await progress.add(len(batch), waiting=waiting)
+                async with pool.connection() as db:
+                    lacking = await lacks_embeddings(db, model=MODEL)
+                if lacking:
+                    embedded = await embed_what_lacks(pool)
         finally:
             await _show(analysed)
     outcomes = Counter(one.outcome for one in analysed)
-    return AnalyseReport(completed=outcomes["completed"], failed=outcomes["failed"])
+    return AnalyseReport(
+        completed=outcomes["completed"], failed=outcomes["failed"], embedded=embedded
+    )
 
 
 async def _show(analysed: list[Analysed]) -> None:

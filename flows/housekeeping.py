@@ -18,10 +18,12 @@ from blocks.spending import Spending
 from schema.failures import AseagiError, RetryLater
 from sql.arrivals import count_waiting_arrivals
 from sql.drains import is_held
+from sql.embeddings import lacks_embeddings
 from sql.jobs import count_ready_for_analysis
 from tasks.dispatch import Dispatched, close_lost_sessions, dispatch
 from tasks.drains import single_flight
 from tasks.fixed_costs import accrue_fixed_costs
+from tasks.meaning import MODEL
 from tasks.starting import crash_abandoned_runs, start_unless_about_to
 from tasks.watch import clean_cache, watch_bucket
 from work_pools.vastai.reaper import Reaped, reap
@@ -122,7 +124,10 @@ async def _wake_drains(database: Database) -> list[str]:
     async with database.connect() as db:
         waiting = {
             "ingest": await count_waiting_arrivals(db) and not await is_held(db, "ingest"),
-            "analyse": await count_ready_for_analysis(db) and not await is_held(db, "analyse"),
+            "analyse": (
+                await count_ready_for_analysis(db) or await lacks_embeddings(db, model=MODEL)
+            )
+            and not await is_held(db, "analyse"),
         }
     return [
         name

@@ -1,7 +1,8 @@
 """Analyse documents whose text is there.
 
 Today's analyst is the offline one: rules, no network, no cost. What it cannot find
-it leaves out, and it signs what it found (`Analysis.analyst`).
+it leaves out, and it signs what it found (`Analysis.analyst`). With it each page is
+embedded (`tasks/meaning`), so that search finds it by what it is about.
 """
 
 import asyncio
@@ -15,11 +16,16 @@ from prefect.cache_policies import NO_CACHE
 
 from schema.failures import AseagiError, Failure, Stage
 from sql.connection import Pool
+from sql.embeddings import Embedding, documents_without_embeddings, store_embeddings
 from sql.jobs import AnalysisJob, complete_job, fail_job
+from tasks.meaning import MODEL, embed
 from tasks.offline_analyst import analyse_offline
 
 CLAIM_FOR = timedelta(minutes=5)
 """A drain that dies gives its documents back after this long."""
+
+BACKFILL = 8
+"""So many documents are embedded at a time; one may have two thousand pages."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,6 +64,7 @@ async def analyse_documents(
 async def _analyse_one(job: AnalysisJob, holder: UUID, pool: Pool) -> Analysed:
     try:
         analysis = await asyncio.to_thread(analyse_offline, job.pages, file_name=job.file_name)
+        embeddings = await asyncio.to_thread(_embed_all, job.pages)
     except Exception as error:  # noqa: BLE001 - one bad document never stops a batch
         known = isinstance(error, AseagiError)
         reason = str(error) if known else f"The analyst failed ({type(error).__name__})."
@@ -67,6 +74,8 @@ async def _analyse_one(job: AnalysisJob, holder: UUID, pool: Pool) -> Analysed:
         return Analysed(job.document_id, job.file_name, "failed", reason=failure.reason)
     async with pool.connection() as db:
         stored = await complete_job(db, job, analysis, holder=holder)
+        if stored:
+            await store_embeddings(db, job.document_id, embeddings, model=MODEL)
     return Analysed(
         job.document_id,
         job.file_name,
@@ -74,3 +83,33 @@ async def _analyse_one(job: AnalysisJob, holder: UUID, pool: Pool) -> Analysed:
         document_type=analysis.type.value,
         title=analysis.title,
     )
+
+
+@task(
+    name="embed",
+    cache_policy=NO_CACHE,
+    retries=2,
+    retry_delay_seconds=[1, 5],
+    retry_jitter_factor=0.5,
+)
+async def embed_what_lacks(pool: Pool) -> int:
+    """Embed finished documents that were never embedded with this model; how many there were.
+
+    Those that were there before search by meaning was, before the model changed, or whose
+    analysis failed. Retried when the database is away; idempotent: a document is one transaction.
+    """
+    embedded = 0
+    while True:
+        async with pool.connection() as db:
+            documents = await documents_without_embeddings(db, model=MODEL, limit=BACKFILL)
+        if not documents:
+            return embedded
+        for document in documents:
+            embeddings = await asyncio.to_thread(_embed_all, document.pages)
+            async with pool.connection() as db:
+                await store_embeddings(db, document.document_id, embeddings, model=MODEL)
+        embedded += len(documents)
+
+
+def _embed_all(pages: Sequence[str]) -> list[Embedding | None]:
+    return [embed(page) for page in pages]

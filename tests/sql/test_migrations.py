@@ -152,6 +152,9 @@ def test_an_owner_who_is_no_superuser_can_migrate_as_on_supabase(
                 SQL("grant aseagi_app, aseagi_dashboard to {} with admin option").format(name)
             )
             db.execute(SQL("alter database {} owner to {}").format(database, name))
+            # Supabase makes this schema, and lets its owner create the extension.
+            db.execute(SQL("create schema extensions authorization {}").format(name))
+            db.execute("create extension vector with schema extensions")
             owner = make_conninfo(empty_dsn, user=name.as_string().strip('"'))
             assert migrate(owner) == MIGRATIONS
             assert migrate(owner) == 0

@@ -11,7 +11,8 @@ from psycopg.sql import SQL, Identifier
 from sql.connection import Connection, connect
 from sql.documents import list_documents
 from sql.jobs import count_queue
-from sql.search import search_pages
+from sql.search import search_pages, search_words
+from tasks.meaning import MODEL, embed
 from tests.conftest import DatabaseServer
 from tests.sql.house import House, new_document
 
@@ -115,7 +116,9 @@ async def test_the_dashboard_reads_all_but_tokens_and_writes_nothing(
                 assert await is_refused(db, statement, table), table
         assert [one.pages_done for one in await list_documents(db)] == [1]
         assert (await count_queue(db)).pages_waiting == 1
-        assert [hit.page for hit in await search_pages(db, "words")] == [1]
+        assert [hit.page for hit in await search_words(db, "words")] == [1]
+        hits = await search_pages(db, "words", embed("words"), model=MODEL)
+        assert [hit.page for hit in hits] == [1]
 
 
 async def test_the_application_reads_and_writes_rows_but_owns_nothing(house: House) -> None:
