@@ -17,7 +17,7 @@ UV_VERSION := 0.13.9
 PYTEST_WORKERS ?= 2
 
 .DEFAULT_GOAL := help
-.PHONY: help vastai host demo up test check lint lint-image types imports pytest image bench bench-throughput bench-close bench-soak bench-rented bench-ocr bench-ocr-feed bench-image samples lock clean
+.PHONY: help vastai host demo up test check lint lint-image types imports pytest image bench bench-throughput bench-close bench-soak bench-rented bench-ocr bench-ocr-feed bench-analyst bench-image bench-search samples lock clean
 
 help: ## Show this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 20
@@ -110,8 +110,14 @@ bench-ocr: $(HOST_READY) ## docTR's own predictor and our engine, on the same pa
 bench-ocr-feed: $(HOST_READY) ## 10,000 pages through our engine with nets that cost nothing
 	@$(HOST_BIN)/python -m bench.ocr --endurance 10000 --no-nets
 
+bench-analyst: $(READY) ## The offline analyst on invented legal documents of templates kept apart
+	@$(BIN)/python -m bench.analyst
+
 bench-image: $(HOST_READY) ## What the image of a rented host weighs, package by package
 	@$(HOST_BIN)/python -m bench.image
+
+bench-search: $(READY) ## Recall of search by words, by meaning and fused; times over 100,000 pages
+	@$(BIN)/python -m bench.search
 
 samples: $(READY) ## Make samples/ again
 	@$(BIN)/python -m samples.make

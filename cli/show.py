@@ -11,7 +11,7 @@ from cli.console import STATE_DIR, JsonOption, StateDirOption, console, print_js
 from schema.failures import BadInput
 
 if TYPE_CHECKING:
-    from schema.analysis import Analysis
+    from schema.analysis import Analysis, Quoted
     from sql.connection import Connection
 
 IdArgument = Annotated[str, typer.Argument(metavar="ID", help="Id, or its first characters.")]
@@ -118,7 +118,7 @@ async def _show(prefix: str, *, with_text: bool, as_json: bool) -> None:
     if row.original_path:
         console.print(f"came as  {row.original_path}", markup=False)
     if row.analysis is not None:
-        _print_analysis(Analysis.model_validate(row.analysis))
+        print_analysis(Analysis.model_validate(row.analysis))
     for page in pages:
         how = page.engine or page.source or ""
         sure = f", confidence {page.confidence:.2f}" if page.confidence is not None else ""
@@ -129,16 +129,49 @@ async def _show(prefix: str, *, with_text: bool, as_json: bool) -> None:
             console.print(Text(page.text))
 
 
-def _print_analysis(analysis: "Analysis") -> None:
-    console.print(Text(analysis.summary))
-    for party in analysis.parties:
+def print_analysis(analysis: "Analysis") -> None:
+    """Print what a lawyer asks first: which case, who, how much, what is due, what happened."""
+    a = analysis
+    _line("subtype", a.subtype)
+    _line("court", ", case ".join(part for part in (a.court, a.case_number) if part))
+    _line("filed", a.filing_date)
+    _line("served", a.service_date)
+    _line("handle with care", ", ".join(flag.value for flag in a.sensitivity))
+    console.print(Text(a.summary))
+    for party in a.parties:
         console.print(Text(f"  {party.role}: {party.name}"))
-    for amount in analysis.amounts:
+    parties = {party.name for party in a.parties}
+    for other in (*a.people, *a.organisations):
+        if other.name not in parties:
+            console.print(Text(f"  {other.role or 'named'}: {other.name}"))
+    for amount in a.amounts:
         console.print(
             Text(f"  {amount.currency} {amount.value:,} {amount.what} (page {amount.page})")
         )
-    for entry in analysis.timeline:
-        console.print(Text(f"  {entry.on}: {entry.what} (page {entry.page})"))
-    console.print(
-        Text(f"  by {analysis.analyst}, confidence {analysis.confidence:.2f}", style="dim")
-    )
+    if a.obligations:
+        console.print("[bold]must be done[/bold]")
+    for one in a.obligations:
+        when = one.due or one.deadline or "no date"
+        _quoted(f"{when}: {f'{one.who}: ' if one.who else ''}{one.what}", one)
+    if a.timeline:
+        console.print("[bold]timeline[/bold]")
+    for entry in a.timeline:
+        _quoted(f"{entry.on}: {entry.what}", entry)
+    if a.key_facts:
+        console.print("[bold]key facts[/bold]")
+    for fact in a.key_facts:
+        _quoted(fact.fact, fact)
+    console.print(Text(f"  by {a.analyst}, confidence {a.confidence:.2f}", style="dim"))
+
+
+def _line(label: str, value: object) -> None:
+    if value:
+        console.print(Text(f"{label}: {value}"))
+
+
+def _quoted(line: str, said: "Quoted") -> None:
+    """A statement with its page; one whose quote the page does not hold says so."""
+    shown = Text(f"  {line} (page {said.page})")
+    if said.quote and not said.supported:
+        shown.append(f"  quote not found on the page: {said.quote!r}", style="red")
+    console.print(shown)

@@ -17,6 +17,7 @@ class ExportReport(BaseModel):
     export: str = Field(description="Name of the export: its folder under exports/.")
     documents: int
     timeline_entries: int
+    obligations: int
     objects: list[str] = Field(description="Where the files lie in the bucket.")
 
 
@@ -26,7 +27,9 @@ def _run_name() -> str:
 
 @flow(name="export", flow_run_name=_run_name)
 async def export(matter: str | None = None, name: str | None = None) -> ExportReport:
-    """Write an Excel workbook (documents, timeline), CSV and JSON lines into `exports/`.
+    """Write an Excel workbook, CSV and JSON lines into `exports/`.
+
+    The workbook has sheets of documents, timeline, obligations and key facts.
 
     Args:
         matter: Only this matter; empty for all of them.
@@ -35,8 +38,8 @@ async def export(matter: str | None = None, name: str | None = None) -> ExportRe
     """
     database, storage = await load(Database), await load(ObjectStorage)
     folder = name or new_export_name()
-    documents, timeline = await gather_rows(database, matter)
-    files = await write_files(storage, folder, documents, timeline)
+    rows = await gather_rows(database, matter)
+    files = await write_files(storage, folder, rows)
     for file in files:
         await acreate_link_artifact(
             key=file.name.replace(".", "-"), link=file.link, link_text=file.name
@@ -46,7 +49,8 @@ async def export(matter: str | None = None, name: str | None = None) -> ExportRe
         description=f"Export {folder}",
         markdown="\n".join(
             [
-                f"**{len(documents)} documents**, {len(timeline)} timeline entries"
+                f"**{len(rows.documents)} documents**, {len(rows.timeline)} timeline entries, "
+                f"{len(rows.obligations)} obligations and deadlines"
                 + (f", matter *{matter}*" if matter else ""),
                 "",
                 "| file | bytes |",
@@ -59,7 +63,8 @@ async def export(matter: str | None = None, name: str | None = None) -> ExportRe
     )
     return ExportReport(
         export=folder,
-        documents=len(documents),
-        timeline_entries=len(timeline),
+        documents=len(rows.documents),
+        timeline_entries=len(rows.timeline),
+        obligations=len(rows.obligations),
         objects=[file.key for file in files],
     )

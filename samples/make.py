@@ -498,7 +498,7 @@ def _settlement_agreement() -> Sample:
         "settlement-agreement.pdf",
         paper.pdf([first, second]),
         [first, second],
-        type_=DocumentType.CONTRACT,
+        type_=DocumentType.SETTLEMENT,
         title="Settlement Agreement and Mutual Release",
         dated="2024-11-22",
         ocr_pages=0,

@@ -3,22 +3,25 @@
 import asyncio
 import secrets
 import tempfile
-from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
+from typing import Any, TypedDict
+from uuid import UUID
 
 from prefect import task
 from prefect.cache_policies import NO_CACHE
 
 from blocks.database import Database
 from blocks.object_storage import EXPORT_LINK_SECONDS, EXPORTS, ObjectStorage
-from schema.analysis import Analysis
+from schema.analysis import Analysis, Quoted
 from schema.failures import Failure
 from sql.documents import DocumentRow, list_documents
 from tasks.workbook import (
     ExportedDocument,
+    ExportedKeyFact,
+    ExportedObligation,
+    ExportedRows,
     ExportedTimelineEntry,
     write_csv,
     write_jsonl,
@@ -60,29 +63,57 @@ def export_key(export: str, name: str) -> str:
     retries=2,
     retry_delay_seconds=2,
 )
-async def gather_rows(
-    database: Database, matter: str | None
-) -> tuple[list[ExportedDocument], list[ExportedTimelineEntry]]:
+async def gather_rows(database: Database, matter: str | None) -> ExportedRows:
     """Read every document (of a matter) as the rows of an export."""
     async with database.connect() as db:
         rows = await list_documents(db, matter=matter)
     analyses = [Analysis.model_validate(row.analysis) if row.analysis else None for row in rows]
     documents = [_document(row, found) for row, found in zip(rows, analyses, strict=True)]
-    timeline = [
-        ExportedTimelineEntry(
-            on=entry.on,
-            what=entry.what,
-            document_title=row.title,
-            file_name=row.file_name,
-            page=entry.page,
-            matter=row.matter,
-            document_id=row.id,
-        )
-        for row, found in zip(rows, analyses, strict=True)
-        if found is not None
-        for entry in found.timeline
+    analysed = [
+        (row, found) for row, found in zip(rows, analyses, strict=True) if found is not None
     ]
-    return documents, timeline
+    return ExportedRows(
+        documents=documents,
+        timeline=[
+            ExportedTimelineEntry(on=entry.on, what=entry.what, **_where(row, entry))
+            for row, found in analysed
+            for entry in found.timeline
+        ],
+        obligations=[
+            ExportedObligation(
+                due=one.due, deadline=one.deadline, who=one.who, what=one.what, **_where(row, one)
+            )
+            for row, found in analysed
+            for one in found.obligations
+        ],
+        key_facts=[
+            ExportedKeyFact(fact=fact.fact, **_where(row, fact))
+            for row, found in analysed
+            for fact in found.key_facts
+        ],
+    )
+
+
+class _Where(TypedDict):
+    quote: str
+    supported: bool
+    document_title: str | None
+    file_name: str
+    page: int
+    matter: str | None
+    document_id: UUID
+
+
+def _where(row: DocumentRow, said: Quoted) -> _Where:
+    return {
+        "quote": said.quote,
+        "supported": said.supported,
+        "document_title": row.title,
+        "file_name": row.file_name,
+        "page": said.page,
+        "matter": row.matter,
+        "document_id": row.id,
+    }
 
 
 def failure_text(error: dict[str, Any] | None) -> str | None:
@@ -95,6 +126,7 @@ def failure_text(error: dict[str, Any] | None) -> str | None:
 
 
 def _document(row: DocumentRow, analysis: Analysis | None) -> ExportedDocument:
+    a = analysis
     return ExportedDocument(
         id=row.id,
         file_name=row.file_name,
@@ -102,16 +134,22 @@ def _document(row: DocumentRow, analysis: Analysis | None) -> ExportedDocument:
         type=row.document_type,
         title=row.title,
         document_date=row.document_date,
+        filing_date=a.filing_date if a else None,
+        service_date=a.service_date if a else None,
+        court=a.court if a else None,
+        case_number=a.case_number if a else None,
         pages=row.page_count,
         status=row.status,
-        parties=tuple(f"{one.name} ({one.role})" for one in analysis.parties) if analysis else (),
-        people=tuple(analysis.people) if analysis else (),
-        amounts="; ".join(f"{one.currency} {one.value} {one.what}" for one in analysis.amounts)
-        if analysis
+        parties=tuple(_with_role(one.name, one.role) for one in a.parties) if a else (),
+        people=tuple(_with_role(one.name, one.role) for one in a.people) if a else (),
+        organisations=tuple(_with_role(one.name, one.role) for one in a.organisations) if a else (),
+        sensitivity=tuple(flag.value for flag in a.sensitivity) if a else (),
+        amounts="; ".join(f"{one.currency} {one.value} {one.what}" for one in a.amounts)
+        if a
         else "",
-        summary=analysis.summary if analysis else None,
-        confidence=analysis.confidence if analysis else None,
-        language=analysis.language if analysis else None,
+        summary=a.summary if a else None,
+        confidence=a.confidence if a else None,
+        language=a.language if a else None,
         received_at=row.created_at,
         file_hash=row.file_hash,
         original_path=row.original_path,
@@ -119,6 +157,10 @@ def _document(row: DocumentRow, analysis: Analysis | None) -> ExportedDocument:
         cost_dollars=row.cost_dollars,
         error=failure_text(row.error),
     )
+
+
+def _with_role(name: str, role: str | None) -> str:
+    return f"{name} ({role})" if role else name
 
 
 @task(
@@ -129,25 +171,17 @@ def _document(row: DocumentRow, analysis: Analysis | None) -> ExportedDocument:
     retry_delay_seconds=[1, 5],
 )
 async def write_files(
-    storage: ObjectStorage,
-    export: str,
-    documents: Sequence[ExportedDocument],
-    timeline: Sequence[ExportedTimelineEntry],
+    storage: ObjectStorage, export: str, rows: ExportedRows
 ) -> list[ExportedFile]:
     """Write workbook, CSV and JSON lines into `exports/`; the same export again overwrites."""
-    return await asyncio.to_thread(_write_files, storage, export, documents, timeline)
+    return await asyncio.to_thread(_write_files, storage, export, rows)
 
 
-def _write_files(
-    storage: ObjectStorage,
-    export: str,
-    documents: Sequence[ExportedDocument],
-    timeline: Sequence[ExportedTimelineEntry],
-) -> list[ExportedFile]:
+def _write_files(storage: ObjectStorage, export: str, rows: ExportedRows) -> list[ExportedFile]:
     with tempfile.TemporaryDirectory(prefix="aseagi-export-") as folder:
-        write_workbook(Path(folder) / "documents.xlsx", documents, timeline)
-        write_csv(Path(folder) / "documents.csv", documents)
-        write_jsonl(Path(folder) / "documents.jsonl", documents, timeline)
+        write_workbook(Path(folder) / "documents.xlsx", rows)
+        write_csv(Path(folder) / "documents.csv", rows.documents)
+        write_jsonl(Path(folder) / "documents.jsonl", rows)
         return [_upload(storage, export, Path(folder) / name) for name in CONTENT_TYPES]
 
 

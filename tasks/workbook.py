@@ -41,10 +41,16 @@ class ExportedDocument:
     type: str | None
     title: str | None
     document_date: date | None
+    filing_date: date | None
+    service_date: date | None
+    court: str | None
+    case_number: str | None
     pages: int
     status: str
     parties: tuple[str, ...]
     people: tuple[str, ...]
+    organisations: tuple[str, ...]
+    sensitivity: tuple[str, ...]
     amounts: str
     summary: str | None
     confidence: float | None
@@ -57,17 +63,58 @@ class ExportedDocument:
     error: str | None
 
 
-@dataclass(frozen=True)
-class ExportedTimelineEntry:
-    """One dated fact, with the document that states it."""
+@dataclass(frozen=True, kw_only=True)
+class _Quoted:
+    """What a document says, in its words, and whether those were found on the page."""
 
-    on: date
-    what: str
+    quote: str
+    supported: bool
     document_title: str | None
     file_name: str
     page: int
     matter: str | None
     document_id: UUID
+
+
+@dataclass(frozen=True, kw_only=True)
+class ExportedTimelineEntry(_Quoted):
+    """One dated fact, with the document that states it."""
+
+    on: date
+    what: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class ExportedObligation(_Quoted):
+    """Who must do what, and by when."""
+
+    due: date | None
+    deadline: str | None
+    who: str | None
+    what: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class ExportedKeyFact(_Quoted):
+    """One fact worth knowing, with the document that states it."""
+
+    fact: str
+
+
+@dataclass(frozen=True)
+class ExportedRows:
+    """Everything an export holds."""
+
+    documents: Sequence[ExportedDocument]
+    timeline: Sequence[ExportedTimelineEntry] = ()
+    obligations: Sequence[ExportedObligation] = ()
+    key_facts: Sequence[ExportedKeyFact] = ()
+
+    @property
+    def longest(self) -> int:
+        """The rows of the longest sheet."""
+        sheets = (self.documents, self.timeline, self.obligations, self.key_facts)
+        return max(len(rows) for rows in sheets)
 
 
 Style = Literal["text", "wrapped", "whole", "date", "moment", "share", "seconds", "dollars"]
@@ -96,10 +143,16 @@ _DOCUMENT_COLUMNS = (
     _Column("Date", 11, "date"),
     _Column("Type", 15, "text"),
     _Column("Title", 42, "wrapped"),
+    _Column("Court", 30, "wrapped"),
+    _Column("Case number", 18, "text"),
+    _Column("Filed", 11, "date"),
+    _Column("Served", 11, "date"),
     _Column("Summary", 70, "wrapped"),
     _Column("Parties", 34, "wrapped"),
     _Column("People", 28, "wrapped"),
+    _Column("Organisations", 28, "wrapped"),
     _Column("Amounts", 32, "wrapped"),
+    _Column("Sensitive", 22, "wrapped"),
     _Column("File", 30, "text"),
     _Column("Pages", 8, "whole"),
     _Column("Status", 12, "text"),
@@ -113,15 +166,26 @@ _DOCUMENT_COLUMNS = (
     _Column("SHA-256", 20, "text"),
     _Column("Document id", 38, "text"),
 )
-_TIMELINE_COLUMNS = (
-    _Column("Date", 11, "date"),
-    _Column("What", 80, "wrapped"),
+_WHERE = (
+    _Column("Quote", 60, "wrapped"),
+    _Column("Quote found", 13, "text"),
     _Column("Document", 42, "wrapped"),
     _Column("File", 30, "text"),
     _Column("Page", 7, "whole"),
     _Column("Matter", 20, "text"),
     _Column("Document id", 38, "text"),
 )
+_TIMELINE_COLUMNS = (_Column("Date", 11, "date"), _Column("What", 70, "wrapped"), *_WHERE)
+_OBLIGATION_COLUMNS = (
+    _Column("Due", 11, "date"),
+    _Column("Deadline", 30, "wrapped"),
+    _Column("Who", 26, "wrapped"),
+    _Column("What", 60, "wrapped"),
+    *_WHERE,
+)
+_KEY_FACT_COLUMNS = (_Column("Fact", 60, "wrapped"), *_WHERE)
+NOT_FOUND = "NOT FOUND"
+"""What the column `Quote found` says of a quote that its page does not hold."""
 
 _NOT_IN_A_CELL = re.compile("[\x00-\x08\x0b-\x1f\x7f\ud800-\udfff\ufffe\uffff]")
 _FORMULA_STARTS = ("=", "+", "-", "@", "＝", "＋", "－", "＠")
@@ -129,23 +193,26 @@ _LINE_POINTS = 15
 _MOST_LINES = 6
 
 
-def write_workbook(
-    path: Path, documents: Sequence[ExportedDocument], timeline: Sequence[ExportedTimelineEntry]
-) -> None:
-    """Write the sheets Documents and Timeline; the same rows give the same bytes.
+def write_workbook(path: Path, rows: ExportedRows) -> None:
+    """Write a sheet each of documents, timeline, obligations and key facts.
 
-    Raises BadInput when there are more rows than a sheet holds.
+    The same rows give the same bytes. Raises BadInput when there are more rows than a
+    sheet holds.
     """
-    if max(len(documents), len(timeline)) > SHEET_ROWS:
+    if rows.longest > SHEET_ROWS:
         raise BadInput(
             f"more than {SHEET_ROWS:,} rows do not fit a spreadsheet; export as JSONL instead"
         )
-    documents = _in_order(documents)
-    streamed = max(len(documents), len(timeline)) > TABLE_ROWS
+    documents = _in_order(rows.documents)
     with _complete(path) as unfinished:
-        book = _Book(unfinished, streamed=streamed)
+        book = _Book(unfinished, streamed=rows.longest > TABLE_ROWS)
         book.sheet("Documents", _DOCUMENT_COLUMNS, [_document_cells(d) for d in documents])
-        book.sheet("Timeline", _TIMELINE_COLUMNS, map(_timeline_cells, _timeline_order(timeline)))
+        timeline = _timeline_order(rows.timeline)
+        book.sheet("Timeline", _TIMELINE_COLUMNS, map(_timeline_cells, timeline))
+        obligations = _obligation_order(rows.obligations)
+        book.sheet("Obligations", _OBLIGATION_COLUMNS, map(_obligation_cells, obligations))
+        key_facts = _key_fact_order(rows.key_facts)
+        book.sheet("Key facts", _KEY_FACT_COLUMNS, map(_key_fact_cells, key_facts))
         newest = max((_utc(d.received_at) for d in documents), default=datetime(2000, 1, 1))  # noqa: DTZ001
         book.close(created=newest)
 
@@ -165,9 +232,7 @@ def write_csv(path: Path, documents: Sequence[ExportedDocument]) -> None:
             rows.writerow(_csv_cell(value) for value in _document_cells(document))
 
 
-def write_jsonl(
-    path: Path, documents: Sequence[ExportedDocument], timeline: Sequence[ExportedTimelineEntry]
-) -> None:
+def write_jsonl(path: Path, rows: ExportedRows) -> None:
     """Write one JSON object per line, documents first, told apart by `kind`.
 
     Nothing is shortened or guarded here: programs read it. Dates are ISO 8601
@@ -177,14 +242,18 @@ def write_jsonl(
         _complete(path) as unfinished,
         unfinished.open("w", encoding="utf-8", newline="\n") as file,
     ):
-        for document in _in_order(documents):
+        for document in _in_order(rows.documents):
             file.write(_json_line("document", asdict(document)))
-        for entry in _timeline_order(timeline):
+        for entry in _timeline_order(rows.timeline):
             file.write(_json_line("timeline", asdict(entry)))
+        for obligation in _obligation_order(rows.obligations):
+            file.write(_json_line("obligation", asdict(obligation)))
+        for fact in _key_fact_order(rows.key_facts):
+            file.write(_json_line("key fact", asdict(fact)))
 
 
 class _Book:
-    """A workbook in the making, with one look for both sheets."""
+    """A workbook in the making, with one look for all sheets."""
 
     def __init__(self, path: Path, *, streamed: bool) -> None:
         self._streamed = streamed
@@ -236,7 +305,7 @@ class _Book:
         self._filter(sheet, name, columns, last)
 
     def close(self, *, created: datetime) -> None:
-        self._book.set_properties({"title": "Documents and timeline", "created": created})
+        self._book.set_properties({"title": "Documents, timeline, obligations", "created": created})
         self._book.close()
 
     def _cell(self, sheet: Any, row: int, at: int, style: Style, value: Value) -> None:
@@ -266,17 +335,16 @@ class _Book:
                 0,
                 bottom,
                 len(columns) - 1,
-                {"name": name, "columns": headers, "style": "Table Style Light 1"},
+                {
+                    "name": name.replace(" ", "_"),
+                    "columns": headers,
+                    "style": "Table Style Light 1",
+                },
             )
-        status = next((i for i, c in enumerate(columns) if c.header == "Status"), None)
-        if status is not None:
-            sheet.conditional_format(
-                1,
-                status,
-                bottom,
-                status,
-                {"type": "cell", "criteria": "==", "value": '"failed"', "format": self._failed},
-            )
+        for header, alarming in (("Status", "failed"), ("Quote found", NOT_FOUND)):
+            for at in (i for i, column in enumerate(columns) if column.header == header):
+                value = {"type": "cell", "criteria": "==", "value": f'"{alarming}"'}
+                sheet.conditional_format(1, at, bottom, at, value | {"format": self._failed})
 
 
 def _document_cells(document: ExportedDocument) -> list[Value]:
@@ -286,10 +354,16 @@ def _document_cells(document: ExportedDocument) -> list[Value]:
         d.document_date,
         d.type,
         d.title,
+        d.court,
+        d.case_number,
+        d.filing_date,
+        d.service_date,
         d.summary,
         "; ".join(d.parties),
         "; ".join(d.people),
+        "; ".join(d.organisations),
         d.amounts,
+        "; ".join(d.sensitivity),
         d.file_name,
         d.pages,
         d.status,
@@ -306,8 +380,29 @@ def _document_cells(document: ExportedDocument) -> list[Value]:
 
 
 def _timeline_cells(entry: ExportedTimelineEntry) -> list[Value]:
-    e = entry
-    return [e.on, e.what, e.document_title, e.file_name, e.page, e.matter, e.document_id]
+    return [entry.on, entry.what, *_where(entry)]
+
+
+def _obligation_cells(obligation: ExportedObligation) -> list[Value]:
+    o = obligation
+    return [o.due, o.deadline, o.who, o.what, *_where(o)]
+
+
+def _key_fact_cells(fact: ExportedKeyFact) -> list[Value]:
+    return [fact.fact, *_where(fact)]
+
+
+def _where(said: _Quoted) -> list[Value]:
+    found = "yes" if said.supported else NOT_FOUND if said.quote else "no quote"
+    return [
+        said.quote,
+        found,
+        said.document_title,
+        said.file_name,
+        said.page,
+        said.matter,
+        said.document_id,
+    ]
 
 
 def _in_order(documents: Sequence[ExportedDocument]) -> list[ExportedDocument]:
@@ -325,17 +420,20 @@ def _in_order(documents: Sequence[ExportedDocument]) -> list[ExportedDocument]:
 
 
 def _timeline_order(timeline: Sequence[ExportedTimelineEntry]) -> list[ExportedTimelineEntry]:
-    return sorted(
-        timeline,
-        key=lambda e: (
-            e.on,
-            (e.matter or "").casefold(),
-            e.file_name,
-            str(e.document_id),
-            e.page,
-            e.what,
-        ),
-    )
+    return sorted(timeline, key=lambda e: (e.on, *_place(e), e.what))
+
+
+def _obligation_order(obligations: Sequence[ExportedObligation]) -> list[ExportedObligation]:
+    """By the date they are due, the undated last."""
+    return sorted(obligations, key=lambda o: (o.due or date.max, *_place(o), o.what))
+
+
+def _key_fact_order(facts: Sequence[ExportedKeyFact]) -> list[ExportedKeyFact]:
+    return sorted(facts, key=lambda f: (*_place(f), f.fact))
+
+
+def _place(said: _Quoted) -> tuple[str, str, str, int]:
+    return (said.matter or "").casefold(), said.file_name, str(said.document_id), said.page
 
 
 def _utc(moment: datetime) -> datetime:

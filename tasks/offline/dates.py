@@ -93,7 +93,16 @@ _ROLES: tuple[tuple[str, str], ...] = (
     ("period", r"statement period|billing period|period covered|\bperiod\b|for the month of"),
     ("born", r"date\s?of\s?birth|\bd\.?o\.?b\b|\bborn\b"),
     ("died", r"date\s?of\s?death|\bdied\b|\bdeath\b|passed away|\bdeceased\b"),
-    ("incident", r"date\s?of\s?(?:incident|accident|loss|injury)"),
+    ("incident", r"date\s?of\s?(?:incident|accident|loss|injury)|date(?:/time)? occurred"),
+    ("incident", r"(?:incident|accident|collision|crash|loss|injury) date"),
+    ("visit", r"date\s?of\s?(?:service|visit)|(?:visit|encounter|service|appointment) date"),
+    ("discharged", r"date\s?of\s?discharge|discharge date|\bdischarged\b"),
+    ("reported", r"date reported|\breported(?: on)?\s?:"),
+    ("visit", r"\badmi(?:ssion date|tted)\b|date\s?of\s?(?:admission|exam(?:ination)?)"),
+    ("inspected", r"date\s?of\s?inspection|inspect(?:ion date|ed)\b"),
+    ("period end", r"(?:statement|billing|cycle) closing date|\bclosing date\b"),
+    ("value date", r"date\s?of\s?valu(?:e|ation)|valuation date|effective date of value"),
+    ("job date", r"\b(?:job|work|delivery|ship(?:ping|ped)?|order) date\b"),
     ("married", r"\bmarried\b|\bmarriage\b"),
     ("separated", r"\bseparat(?:ed|ion)\b"),
     ("hearing", r"\bhearing\b|\bappear(?:ance)?\b|\bset\s?for\b|\bconference\b|oral argument"),
@@ -106,7 +115,7 @@ _ROLES: tuple[tuple[str, str], ...] = (
     ("due", r"zahlbar bis|éch[ée]ance|vencimiento|scadenza|\bbis (?:zum|spätestens)\s{0,2}$"),
     ("due", r"\b(?:by|before|until)\s{0,2}$"),
     ("filed", r"\b(?:e-?)?filed\b|\bfiling\b|\bdocketed\b"),
-    ("entered", r"\bentered\b(?! into)"),
+    ("entered", r"\bentered\b(?! into)|\benter\s?:\s{0,3}$"),
     ("served", r"\bserved\b|\bservice\b"),
     ("sent", r"\bsent\b|\bmailed\b"),
     ("sworn", r"\bsworn\b|\bsubscribed\b|\backnowledged\b|\baffirmed\b"),
@@ -128,7 +137,12 @@ _VERBS_AFTER = frozenset(
 _OPENS_SENTENCE = re.compile(r"(?:^|[.\s])on(?: or about)?\s{0,2}$", re.IGNORECASE)
 _CLAUSE = re.compile(r"(?<=[a-z)]{3})[.;]\s|\n\s{0,40}\n")
 _SIGNING = re.compile(r"\b(?:this(?: the)?|as of|made on)\s{0,2}$", re.IGNORECASE)
+_RANGE_OPENS = re.compile(r"\bfrom\s{1,3}$", re.IGNORECASE)
+_RANGE_GOES_ON = re.compile(r"\s{0,3}(?:through|thru|to|until|-)\s", re.IGNORECASE)
 _ROW = re.compile(r"[0-9][.,][0-9]{2}\s?(?:-|CR|DR)?$")
+_GOES_ON = re.compile(
+    r"^.{30,400}\b(?:of|on|by|and|or|the|to|from|until|since|before|after|about)$"
+)
 _DATE_ALONE = re.compile(
     r"^\W{0,5}(?:date\W{0,4}|(?:mon|tues|wednes|thurs|fri|satur|sun)day,?\s|[A-Z][a-zé]{2,20},\s)?"
     r"\s{0,3}$",
@@ -291,18 +305,35 @@ def _role(
     if runs_on:
         before = page.text[max(previous_end, span.start - 120) : span.start]
     *_, before = _CLAUSE.split(before) if not starts_line else (_lines_above(before),)
+    named = _named_before(page, span, before) or _from_columns(page, index, span, spans)
+    if named:
+        return named
+    after = _CLAUSE.split(page.text[span.end : min(span.end + 90, following)])[0]
+    stands_alone = bool(_DATE_ALONE.match(prefix)) and not after.split("\n")[0].strip(" .,;")
+    if stands_alone and index and _GOES_ON.search(page.lines[index - 1].text):
+        stands_alone = False  # a sentence that was broken before its date
+    if stands_alone and page.number == 1 and sum(1 for x in page.lines[:index] if x.text) < 25:
+        return "dated", True
+    return _role_after(prefix, after)
+
+
+def _named_before(page: Page, span: _DateSpan, before: str) -> tuple[str, bool] | None:
+    """The role that the words before a date give it."""
     named = _nearest_role(before)
+    ranges = _RANGE_OPENS.search(before) and _RANGE_GOES_ON.match(page.text[span.end :][:20])
+    if ranges and (not named or named[0] not in {"filed", "served", "due"}):
+        return "period start", True
+    if not named and _SIGNING.search(before) and "of" in page.text[span.start : span.end].split():
+        return "signed", True  # this 5th day of March
     if named:
         role, words_before = named
         plainly = words_before <= 3 or bool(_SIGNING.search(before)) or role in {"period", "born"}
         return ("period start" if role == "period" else role), plainly
-    above = _role_from_columns(page, index, span, spans)
-    if above:
-        return above, True
-    after = _CLAUSE.split(page.text[span.end : min(span.end + 90, following)])[0]
-    stands_alone = bool(_DATE_ALONE.match(prefix)) and not after.split("\n")[0].strip(" .,;")
-    if stands_alone and page.number == 1 and sum(1 for x in page.lines[:index] if x.text) < 25:
-        return "dated", True
+    return None
+
+
+def _role_after(prefix: str, after: str) -> tuple[str, bool]:
+    """The role that the words after a date give it, or none."""
     if re.match(r"\W{0,3}at\s{1,2}[0-9]{1,2}[:.][0-9]{2}", after):
         return "hearing", False
     if _OPENS_SENTENCE.search(prefix):
@@ -335,9 +366,9 @@ def _nearest_role(before: str) -> tuple[str, int] | None:
     return role, len(before[:end].rsplit("\n", 1)[-1].split()) - 1
 
 
-def _role_from_columns(
+def _from_columns(
     page: Page, index: int, span: _DateSpan, spans: list[_DateSpan]
-) -> str | None:
+) -> tuple[str, bool] | None:
     """A row of dates below a row of headings: as many of one as of the other, in order."""
     row = [s for s in spans if page.line_index(s.start) == index]
     if index == 0 or len(row) < 2:
@@ -354,23 +385,37 @@ def _role_from_columns(
         next((role for at, role in named if at < start and start - at < 16), "dated")
         for start in dated
     ]
-    return labels[row.index(span)] if len(labels) == len(row) else None
+    return (labels[row.index(span)], True) if len(labels) == len(row) else None
 
 
+_AGREED = ("effective", "dated", "signed", "sworn")
+_FILED = ("dated", "signed", "filed", "served")
 _DECIDING: dict[DocumentType, tuple[str, ...]] = {
     DocumentType.COURT_ORDER: ("signed", "dated", "entered", "issued", "filed"),
     DocumentType.JUDGMENT: ("signed", "dated", "entered", "issued", "filed"),
     DocumentType.AFFIDAVIT: ("sworn", "signed", "dated", "filed"),
-    DocumentType.CONTRACT: ("effective", "dated", "signed", "sworn"),
+    DocumentType.CONTRACT: _AGREED,
+    DocumentType.LEASE: _AGREED,
+    DocumentType.SETTLEMENT: _AGREED,
+    DocumentType.DEED: ("dated", "signed", "effective", "sworn"),
+    DocumentType.WILL: ("signed", "dated", "sworn"),
+    DocumentType.POWER_OF_ATTORNEY: ("signed", "dated", "effective", "sworn"),
     DocumentType.BANK_STATEMENT: ("dated", "issued", "period end"),
     DocumentType.EMAIL: ("sent", "dated"),
     DocumentType.RECEIPT: ("dated", "paid", "received", "issued"),
-    DocumentType.MOTION: ("dated", "signed", "filed", "served"),
-    DocumentType.PLEADING: ("dated", "signed", "filed", "served"),
+    DocumentType.MOTION: _FILED,
+    DocumentType.COMPLAINT: _FILED,
+    DocumentType.ANSWER: _FILED,
+    DocumentType.PLEADING: _FILED,
+    DocumentType.DISCOVERY: _FILED,
+    DocumentType.MEDICAL_RECORD: ("discharged", "visit", "dated", "signed"),
+    DocumentType.POLICE_REPORT: ("dated", "reported", "issued", "signed"),
+    DocumentType.TRANSCRIPT: ("deposition", "hearing", "trial", "dated", "signed"),
+    DocumentType.CERTIFICATE: ("issued", "filed", "dated", "signed"),
 }
 _DECIDING_ELSE = ("dated", "issued", "sent", "signed", "filed", "sworn")
 _NEVER_THE_DATE = frozenset(
-    {"hearing", "trial", "deposition", "due", "born", "died", "expires", "transaction"}
+    {"hearing", "trial", "deposition", "due", "born", "died", "expires", "transaction", "incident"}
 )
 
 

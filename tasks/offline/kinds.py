@@ -13,25 +13,70 @@ from tasks.offline.text import Page, Span, is_capitals, plain, shorten
 # at the same place the first in this table.
 _HEADINGS: tuple[tuple[str, T], ...] = (
     ("notice of motion", T.MOTION),
+    ("subpoena", T.SUBPOENA),
     ("notice", T.NOTICE),
-    ("summons", T.NOTICE),
+    ("summons|citation", T.NOTICE),
     ("proposed order", T.COURT_ORDER),
     ("order", T.COURT_ORDER),
-    ("injunction", T.COURT_ORDER),
+    ("injunction|writ of|search warrant|bench warrant|arrest warrant", T.COURT_ORDER),
     ("beschluss", T.COURT_ORDER),
     ("judgment|judgement|decree|verdict|urteil", T.JUDGMENT),
     ("motion|ex parte application|memorandum of points|memorandum of law|application to", T.MOTION),
     ("memorandum in support|memorandum in opposition|brief in support", T.MOTION),
-    ("affidavit|declaration|verification", T.AFFIDAVIT),
-    ("complaint|petition|answer|counterclaim|reply|response|opposition|objection", T.PLEADING),
-    ("stipulation|cross-complaint|demand for|interrogatories|bill of particulars", T.PLEADING),
-    ("klageschrift|klage|demanda", T.PLEADING),
+    ("answers to interrogatories|answer to interrogatories|responses to requests", T.DISCOVERY),
+    ("responses to interrogatories|response to request|responses to request", T.DISCOVERY),
+    ("interrogatories|request for production|requests for production", T.DISCOVERY),
+    ("request for admissions|requests for admission|demand for production", T.DISCOVERY),
+    ("discovery requests|discovery responses|privilege log|initial disclosures", T.DISCOVERY),
+    ("transcript|deposition of|videotaped deposition|oral deposition", T.TRANSCRIPT),
+    ("affidavit", T.AFFIDAVIT),
+    ("declaration of trust", T.WILL),
+    ("declaration|verification|proof of service|certificate of service", T.AFFIDAVIT),
+    ("settlement agreement|settlement and release|stipulation of settlement", T.SETTLEMENT),
+    ("release of all claims|general release|mutual release|release of claims", T.SETTLEMENT),
+    ("compromise and release|compromise agreement|settlement", T.SETTLEMENT),
+    ("complaint|cross-complaint", T.COMPLAINT),
+    ("klageschrift|klage|demanda", T.COMPLAINT),
+    ("answer|general denial", T.ANSWER),
+    ("petition|counterclaim|reply|response|opposition|objection|objections", T.PLEADING),
+    ("stipulation|demand for|bill of particulars|replication", T.PLEADING),
     ("invoice|bill for services|statement of services|rechnung|facture|factura|fattura", T.INVOICE),
     ("payment receipt|receipt|quittung|reçu|recibo|ricevuta", T.RECEIPT),
     ("bank statement|account statement|statement of account|kontoauszug", T.BANK_STATEMENT),
     ("checking statement|savings statement|relevé de compte|estado de cuenta", T.BANK_STATEMENT),
-    ("agreement|contract|lease|promissory note|power of attorney|release of claims", T.CONTRACT),
-    ("bill of sale|vertrag|mietvertrag|contrat|contrato|contratto", T.CONTRACT),
+    ("credit card statement|brokerage statement|statement of accounts", T.BANK_STATEMENT),
+    ("last will|codicil|living trust|revocable trust|trust agreement", T.WILL),
+    (
+        "power of attorney|health care directive|advance directive|health care proxy",
+        T.POWER_OF_ATTORNEY,
+    ),
+    ("warranty deed|quitclaim deed|grant deed|deed of trust|trust deed|deed|mortgage", T.DEED),
+    ("lease agreement|lease|sublease|rental agreement|mietvertrag", T.LEASE),
+    ("agreement|contract|promissory note|bill of sale|memorandum of understanding", T.CONTRACT),
+    ("vertrag|contrat|contrato|contratto", T.CONTRACT),
+    ("tax return|wage and tax statement|income tax|tax transcript", T.TAX_FORM),
+    (
+        "medical record|medical records|progress note|progress notes|discharge summary",
+        T.MEDICAL_RECORD,
+    ),
+    (
+        "emergency department|operative report|clinic note|clinical note|radiology report",
+        T.MEDICAL_RECORD,
+    ),
+    (
+        "pathology report|history and physical|consultation note|after visit summary",
+        T.MEDICAL_RECORD,
+    ),
+    ("police report|arrest report|offense report|crime report|case supplement", T.POLICE_REPORT),
+    (
+        "collision report|crash report|traffic accident report|probable cause statement",
+        T.POLICE_REPORT,
+    ),
+    ("certificate of birth|certificate of live birth|birth certificate", T.CERTIFICATE),
+    ("certificate of death|death certificate|marriage certificate", T.CERTIFICATE),
+    ("certificate of marriage|certificate of incorporation|certificate of title", T.CERTIFICATE),
+    ("certificate of good standing|articles of incorporation", T.CERTIFICATE),
+    ("driver license|driver's license|identification card|passport", T.ID_DOCUMENT),
     ("report|appraisal|inventory|evaluation|assessment|memorandum|minutes|gutachten", T.REPORT),
     ("fax transmittal|facsimile|fax cover|telefax|fax", T.LETTER),
     ("form|application|questionnaire|intake|claim form|worksheet", T.FORM),
@@ -53,10 +98,34 @@ _PHRASES: dict[T, tuple[tuple[str, float], ...]] = {
         ("moves for an order", 4), ("movant", 1.5), ("in support of this motion", 2),
         ("this motion", 1.5),
     ),
+    T.COMPLAINT: (
+        ("plaintiff alleges", 3), ("prayer for relief", 2.5), ("cause of action", 2),
+        ("count i", 1.5), ("jury demand", 2), ("demand for jury trial", 2),
+        ("jurisdiction and venue", 2), ("prays for judgment", 3), ("plaintiff demands", 2),
+        ("complains of defendant", 3),
+    ),
+    T.ANSWER: (
+        ("affirmative defense", 3), ("general denial", 3), ("denies each and every", 3.5),
+        ("denies the allegations", 3), ("answers the complaint", 3), ("admits the allegations", 2),
+        ("lacks knowledge or information", 2),
+    ),
     T.PLEADING: (
-        ("comes now", 2), ("plaintiff alleges", 3), ("prayer for relief", 3), ("wherefore", 1.5),
-        ("cause of action", 2), ("petitioner alleges", 3), ("general denial", 2),
-        ("affirmative defense", 2), ("jury demand", 2),
+        ("comes now", 2), ("wherefore", 1.5), ("petitioner alleges", 3),
+        ("petitioner prays", 3), ("petitioner requests", 2),
+    ),
+    T.DISCOVERY: (
+        ("interrogatory no", 3), ("request no", 1.5), ("propounding party", 4),
+        ("responding party", 3), ("requests for production", 1), ("request for admission", 2),
+        ("answer under oath", 2), ("possession, custody or control", 1),
+    ),
+    T.TRANSCRIPT: (
+        ("the witness:", 3), ("by mr.", 0.5), ("direct examination", 2), ("cross-examination", 2),
+        ("court reporter", 2), ("certified shorthand reporter", 3), ("the deponent", 2),
+        ("proceedings were had", 3), ("the court:", 1.5),
+    ),
+    T.SUBPOENA: (
+        ("you are commanded", 4), ("we command you", 4), ("duces tecum", 3),
+        ("custodian of records", 1.5), ("you are hereby commanded", 4),
     ),
     T.AFFIDAVIT: (
         ("being duly sworn", 4), ("being first duly sworn", 4), ("under penalty of perjury", 2.5),
@@ -70,7 +139,49 @@ _PHRASES: dict[T, tuple[tuple[str, float], ...]] = {
     T.CONTRACT: (
         ("this agreement", 2), ("the parties agree", 2.5), ("in witness whereof", 2),
         ("governing law", 1.5), ("hereinafter", 1), ("entire agreement", 2), ("witnesseth", 2),
-        ("mutual covenants", 2), ("the landlord", 1), ("the tenant", 1), ("dieser vertrag", 2.5),
+        ("mutual covenants", 2), ("dieser vertrag", 2.5), ("promises to pay", 3),
+        ("this contract", 2), ("for value received", 2),
+    ),
+    T.SETTLEMENT: (
+        ("this settlement", 3), ("release and forever discharge", 3), ("no admission of", 1.5),
+        ("settle all", 2), ("settlement amount", 2.5), ("settlement payment", 2.5),
+    ),
+    T.LEASE: (
+        ("this lease", 2.5), ("the landlord", 1), ("the tenant", 1), ("security deposit", 1),
+        ("leased premises", 2), ("lessor", 1.5), ("lessee", 1.5), ("monthly rent", 1.5),
+    ),
+    T.DEED: (
+        ("grantor", 2), ("grantee", 2), ("convey and warrant", 3), ("remise, release", 3),
+        ("quitclaim", 2.5), ("bargain and sell", 2), ("to have and to hold", 2),
+    ),
+    T.WILL: (
+        ("my last will", 4), ("i give, devise", 3), ("i devise and bequeath", 3),
+        ("my executor", 2), ("revoke all", 2), ("of sound mind", 2), ("this codicil", 4),
+    ),
+    T.POWER_OF_ATTORNEY: (
+        ("attorney-in-fact", 3), ("attorney in fact", 3), ("this power of attorney", 4),
+        ("durable power", 2), ("my agent", 1.5),
+    ),
+    T.TAX_FORM: (
+        ("internal revenue service", 2), ("department of the treasury", 2), ("taxable income", 2),
+        ("adjusted gross income", 2.5), ("tax year", 1), ("filing status", 2.5),
+        ("federal income tax withheld", 3), ("wages, tips", 3),
+    ),
+    T.MEDICAL_RECORD: (
+        ("chief complaint", 3), ("diagnosis", 1.5), ("medications", 1.5), ("assessment", 0.5),
+        ("date of service", 1), ("patient name", 1.5), ("patient:", 1.5), ("mrn", 2),
+        ("history of present illness", 3), ("vital signs", 2), ("blood pressure", 1.5),
+        ("attending physician", 2), ("physical exam", 2), ("range of motion", 1),
+        ("follow up", 0.5), ("discharged", 1), ("surgery", 0.5),
+    ),
+    T.POLICE_REPORT: (
+        ("reporting officer", 3), ("police department", 2), ("badge", 2), ("sheriff", 1),
+        ("suspect", 1.5), ("victim", 1), ("investigating officer", 3), ("dispatched", 1.5),
+        ("incident no", 1.5), ("arrested", 1), ("miranda", 2), ("citation issued", 1.5),
+    ),
+    T.CERTIFICATE: (
+        ("cause of death", 3), ("place of birth", 1.5), ("registrar", 2), ("vital records", 3),
+        ("vital statistics", 3), ("certified copy", 1),
     ),
     T.INVOICE: (
         ("invoice no", 3), ("invoice number", 3), ("invoice date", 3), ("invoice #", 3),
@@ -88,6 +199,9 @@ _PHRASES: dict[T, tuple[tuple[str, float], ...]] = {
     T.BANK_STATEMENT: (
         ("beginning balance", 3), ("ending balance", 3), ("opening balance", 3),
         ("closing balance", 3), ("statement period", 3), ("account number", 1),
+        ("previous balance", 2), ("current balance", 1.5), ("annual percentage yield", 2),
+        ("overdraft", 1), ("member fdic", 2), ("minimum payment due", 2.5), ("credit limit", 2),
+        ("statement date", 1), ("closing date", 1), ("account activity", 2), ("daily balance", 2),
         ("withdrawals", 1.5), ("deposits", 1.5), ("account summary", 1.5), ("new balance", 1),
         ("kontostand", 3),
     ),
@@ -102,7 +216,9 @@ _PHRASES: dict[T, tuple[tuple[str, float], ...]] = {
     ),
     T.REPORT: (
         ("executive summary", 3), ("findings", 1), ("conclusions", 1), ("recommendations", 1),
-        ("this report", 2), ("methodology", 1.5), ("incident report", 3),
+        ("this report", 2), ("i was retained", 2), ("i was asked to", 1.5), ("report date", 1.5),
+        ("date of report", 1.5), ("prepared by", 1), ("my opinion", 1.5), ("our opinion", 1.5),
+        ("methodology", 1.5), ("incident report", 2),
     ),
     T.FORM: (
         ("check all that apply", 3), ("check one", 2), ("please print", 2.5), ("form approved", 2),
@@ -117,8 +233,17 @@ _SUBJECT = re.compile(
     r"(?:^|\n)[ ]{0,20}(?:Re|RE|Subject|SUBJECT|Betreff|Betr|Objet|Asunto|Oggetto)\s?[:.]\s{0,3}"
     r"(?P<subject>[^\n]{3,200})"
 )
+_WHOSE = re.compile(
+    r"^(?:the\s)?(?:plaintiff|defendant|petitioner|respondent|claimant|appellant|appellee|movant|"
+    r"tenant|landlord|mother|father|husband|wife)(?:s'|'?s)?,?'?\s",
+    re.IGNORECASE,
+)
 _COLUMN_EDGE = re.compile(r"[)§|]|\s{3,}")
-_COURT_LINE = re.compile(r"\bcourt\b|\bcounty of\b|\bdivision\b|\bdistrict of\b", re.IGNORECASE)
+_COURT_LINE = re.compile(
+    r"\bcourt\b|\bcounty of\b|\bdivision\b|\bdistrict of\b|"
+    r"^(?:state|commonwealth) of\b",
+    re.IGNORECASE,
+)
 _LABEL = re.compile(r"[:]|\b(?:no|number)\.?\s{0,2}[0-9#]", re.IGNORECASE)
 _IMAGE_SUFFIXES = frozenset({".jpg", ".jpeg", ".png", ".heic", ".webp", ".tif", ".tiff"})
 
@@ -176,9 +301,10 @@ def kind_of(pages: Sequence[Page], file_name: str) -> Kind:
     texts = [page.text[:30_000] for page in (*pages[:3], *pages[3:][-1:])]
     scores = _phrase_scores(texts)
     heading, said = _heading(pages, scores)
+    said = _REFINED.get(said, said) if said and _says_more(said, scores) else said
     subject = _SUBJECT.search(texts[0][:6000]) if texts else None
     subtype = _subtype(heading.text if heading else "", subject["subject"] if subject else "")
-    if said and heading:
+    if said and heading and not _is_letter(said, scores):
         agreeing = min(scores.get(said, 0.0), 4.0) / 4.0
         rival = max((s for t, s in scores.items() if t is not said), default=0.0)
         if scores.get(said, 0.0) or rival < 6 or is_capitals(heading.text):
@@ -196,6 +322,20 @@ def kind_of(pages: Sequence[Page], file_name: str) -> Kind:
     if letters < 20 and PurePath(file_name).suffix.lower() in _IMAGE_SUFFIXES:
         return Kind(T.PHOTO, 0.3, None, None)
     return Kind(T.OTHER, 0.1, subtype, None)
+
+
+_REFINED = {T.REPORT: T.POLICE_REPORT, T.FORM: T.TAX_FORM, T.CONTRACT: T.LEASE}
+"""What a general heading becomes when the text plainly speaks of the narrower kind."""
+
+
+def _says_more(said: T, scores: dict[T, float]) -> bool:
+    narrower = _REFINED.get(said)
+    return narrower is not None and scores.get(narrower, 0.0) >= max(4.0, scores.get(said, 0.0))
+
+
+def _is_letter(said: T, scores: dict[T, float]) -> bool:
+    """A greeting and a closing make a letter, whatever a line in capitals announces."""
+    return said is not T.LETTER and scores.get(T.LETTER, 0.0) >= 6 > 2 * scores.get(said, 0.0)
 
 
 def _place(words: str, texts: Sequence[str]) -> float:
@@ -258,13 +398,14 @@ def _type_in(line: str, *, anywhere: bool = False) -> T | None:
     """The type a heading names; in mixed case it must begin with it or be short."""
     if _LABEL.search(line) and not anywhere:
         return None
+    line = _WHOSE.sub("", line)
     squashed = _squash(line)
     best: tuple[int, T] | None = None
     for words, kind in _HEADINGS:
         pattern, squashed_words = _heading_words(words)
         match = pattern.search(line)
         at = match.start() if match else None
-        if at is None and any(len(w) >= 5 and squashed.startswith(w) for w in squashed_words):
+        if at is None and any(_runs_into(w, squashed) for w in squashed_words):
             at = 0
         if at is not None and (best is None or at < best[0]):
             best = (at, kind)
@@ -275,6 +416,13 @@ def _type_in(line: str, *, anywhere: bool = False) -> T | None:
         return best[1] if words_in_line <= 16 else None
     titled = sum(w[:1].isupper() for w in line.split()) >= 0.6 * words_in_line
     return best[1] if titled and words_in_line <= 8 else None
+
+
+def _runs_into(words: str, squashed: str) -> bool:
+    """Whether a heading without spaces begins with these words: no `REPORTER` with `REPORT`."""
+    if len(words) < 5 or not squashed.startswith(words):
+        return False
+    return not squashed[len(words) :].startswith(("er", "ed", "ing", "s"))
 
 
 def _cells(line: Span) -> Iterator[Span]:

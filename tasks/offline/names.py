@@ -4,11 +4,12 @@ import re
 from collections.abc import Iterable, Iterator, Sequence
 from itertools import islice
 
-from schema.analysis import DocumentType, Party
+from schema.analysis import DocumentType, Organisation, Party, Person
 from tasks.offline.text import Page, Span, is_capitals, plain, shorten
 
 PARTIES = 20
 PEOPLE = 60
+ORGANISATIONS = 60
 
 _ROLES = (
     r"(?:third-party |cross-?|counter-?)?(?:plaintiff|defendant|petitioner|respondent|appellant|"
@@ -55,6 +56,9 @@ _ESTATE_LINE = re.compile(
     r"^[ ]{0,20}(?P<what>estate)\s{1,3}of:?\s{1,4}(?P<name>[^\n,);:(|§]{2,90})",
     re.IGNORECASE | re.MULTILINE,
 )
+_NAME_BELOW = re.compile(
+    r"^(?P<what>estate|marriage|guardianship|conservatorship|adoption|trust) of$", re.IGNORECASE
+)
 _SUBJECT_ROLES = {"estate": "estate", "marriage": "spouse", "guardianship": "ward",
                   "conservatorship": "conservatee", "trust": "trust"}  # fmt: skip
 
@@ -66,9 +70,46 @@ _ORGANISATION = (
 )
 _TWO_PEOPLE = re.compile(rf"^({_NAME}) (?:and|AND) ({_NAME})$")
 _ORGANISED = re.compile(
-    r"\b(?:bank|trust|company|co|inc|corp|llc|llp|ltd|sons|associates|county|city|state)\b|"
+    r"\b(?:bank|trust|company|co|inc|corp|llc|llp|ltd|sons|associates|county|city|state|law|"
+    r"group|firm|offices|partners|department|services|association)\b|"
     r"^\S+ and\b|\band \S+$",
     re.IGNORECASE,
+)
+_COMPANY = re.compile(
+    rf"(?<![\w&'.-])(?:{_UPPER}[\w&'-]{{0,24}}[ ]|(?:&|of|the) |"
+    rf"{_UPPER}[\w&'-]{{1,24}}, (?={_UPPER})){{1,6}}"
+    r"(?:Bank|BANK|Trust Company|Hospital|HOSPITAL|University|UNIVERSITY|Department|DEPARTMENT|"
+    r"Insurance Company|Law Group|LAW GROUP|Association|ASSOCIATION|Company|COMPANY|Corporation|"
+    r"CORPORATION|Medical Group|MEDICAL GROUP|Agency|AGENCY|Institute|"
+    r"(?:[A-Z][\w']{1,20},? )?(?:LLC|LLP|PLLC|Inc\.?|INC\.?|Corp\.?|CORP\.?|Ltd\.?|L\.P\.|P\.C\.|"
+    r"P\.A\.|N\.A\.|Co\.))(?![\w])"
+)
+_OFFICE = re.compile(r"^(?!(?:police|fire|sheriff|health|justice)\b)\S+ department$", re.IGNORECASE)
+_NOT_OF_THE_NAME = re.compile(
+    r"^(?:(?:the|of|and|by|for|to|from|with|between|plaintiff|defendant|petitioner|respondent|this|"
+    r"dear|re|that|when|if|in|at|on|an?|customer|client|lessor|lessee)\b[\s:,]{0,3}){1,4}",
+    re.IGNORECASE,
+)
+_TITLES: tuple[tuple[re.Pattern[str], str], ...] = (
+    (re.compile(r"^(?:Hon|Judge|Justice|The Honorable|Magistrate|Chief Judge)"), "judge"),
+    (re.compile(r", (?:Esq|ESQ|Esquire|J\.?D)|^Attorney"), "attorney"),
+    (re.compile(r", M\.?D|^Dr\."), "doctor"),
+    (re.compile(r"^(?:Officer|Detective|Deputy)"), "officer"),
+)
+_SAID_AFTER: tuple[tuple[re.Pattern[str], str], ...] = (
+    (re.compile(r",?\s{1,9}(?:Attorneys?|Counsel) for\b", re.IGNORECASE), "attorney"),
+    (re.compile(r"\s{0,4}[,(]?\s{0,4}\(?(?:SBN|Bar No)", re.IGNORECASE), "attorney"),
+    (
+        re.compile(r",?\s{1,9}(?:United States District |Presiding )?Judge\b", re.IGNORECASE),
+        "judge",
+    ),
+    (re.compile(r",?\s{1,9}(?:Deputy )?Clerk\b", re.IGNORECASE), "clerk"),
+    (re.compile(r",?\s{1,9}Notary Public\b", re.IGNORECASE), "notary"),
+    (re.compile(r",?\s{1,9}Guardian ad Litem\b", re.IGNORECASE), "guardian ad litem"),
+    (re.compile(r",?\s{1,9}(?:Executor|Personal Representative)\b", re.IGNORECASE), "executor"),
+    (re.compile(r",?\s{1,9}Trustee\b", re.IGNORECASE), "trustee"),
+    (re.compile(r",?\s{1,9}Landlord\b", re.IGNORECASE), "landlord"),
+    (re.compile(r",?\s{1,9}pro se\b", re.IGNORECASE), "self-represented"),
 )
 _A_V_B = re.compile(rf"(?P<a>{_ORGANISATION})\s{{1,2}}(?:v|vs)\.?\s{{1,2}}(?P<b>{_ORGANISATION})")
 _TITLED = re.compile(
@@ -77,13 +118,19 @@ _TITLED = re.compile(
     rf"Frau|Herrn?|Mme|Sra?\.)[ ]{{0,2}}(?P<name>{_NAME})"
 )
 _WITH_DEGREE = re.compile(
-    rf"(?P<name>{_NAME}),? {{0,2}}"
-    r"(?P<degree>Esq\.?|ESQ\.?|Esquire|M\.?D\.|Ph\.?D\.?|CPA|RN|J\.?D\.)(?![a-z])"
+    rf"(?P<name>{_NAME})(?:, ?| {{1,2}})"
+    r"(?P<degree>Esq\.?|ESQ\.?|Esquire|M\.?D\b\.?|Ph\.?D\.?|CPA|RN|J\.?D\.)(?![A-Za-z])"
 )
 _SLASH_S = re.compile(rf"/[sS]/\s{{0,4}}(?P<name>{_NAME})")
 _I_DECLARE = re.compile(
     rf"\bI, (?P<name>{_NAME}),[^\n]{{0,60}}"
     r"\s?(?:declare|depose|state|swear|being|certify|hereby|am)\b"
+)
+_SWORN_BY = re.compile(
+    rf"(?<![A-Za-z])(?P<name>{_NAME}),? (?:who,? )?(?:after |having |upon )?(?:been |being )"
+    rf"(?:first |first having been )?duly (?:sworn|affirmed)"
+    rf"|appeared(?: before me)?,? (?P<appeared>{_NAME})"
+    rf"|\b[Mm]y name is (?P<called>{_NAME})"
 )
 _ROLE_BEFORE_NAME = re.compile(
     rf"\b(?P<role>Petitioner|Plaintiff|Respondent|Defendant|Movant),? (?P<name>{_NAME})"
@@ -104,8 +151,10 @@ _DEAR = re.compile(
 )
 _FIELD = re.compile(
     r"^(?P<label>from|to|bill(?:ed)? to|sold to|client|customer|account holder|account name|"
-    r"prepared for|tenant|landlord|payee|payer|received from|von|an|de|para|attention|attn)"
-    r"\s?[:.]\s{0,5}(?P<value>[^\n]{0,120})$",
+    r"prepared for|tenant|landlord|lessor|lessee|payee|payer|payor|received from|received by|"
+    r"plaintiff|defendant|petitioner|respondent|seller|buyer|borrower|lender|employer|employee|"
+    r"patient(?: name)?|insured|claimant|von|an|de|para|attention|attn)"
+    r"(?:\s?[:.]\s{0,30}|\s{3,30})(?P<value>[^\n]{0,120})$",
     re.IGNORECASE,
 )
 _FIELD_ROLES = {
@@ -113,13 +162,68 @@ _FIELD_ROLES = {
     "para": "recipient", "attention": "recipient", "attn": "recipient", "bill to": "billed to",
     "billed to": "billed to", "sold to": "billed to", "client": "client", "customer": "customer",
     "account holder": "account holder", "account name": "account holder",
-    "prepared for": "recipient", "received from": "payer",
+    "prepared for": "recipient", "received from": "payer", "received by": "issuer",
+    "payor": "payer", "patient name": "patient",
 }  # fmt: skip
-_NEXT_COLUMN = re.compile(r"\s{3,}|<|\(|\b(?:to|from|date|fax|phone|invoice|cc)\s?:", re.IGNORECASE)
-_BETWEEN = re.compile(
-    r"\b(?:by and )?between:?\s{1,4}(?P<a>[^\n,(;]{2,90})(?P<da>[,\s(][^;]{0,200}?)?"
-    r"\s{1,3}and\s{1,4}(?P<b>[A-Z][^\n,(;.]{1,90})(?P<db>[,\s(][^;]{0,160})?"
+_LABEL_ALONE = re.compile(r"^(?:bill(?:ed)? to|sold to|customer|client)\W{0,3}$", re.IGNORECASE)
+_RECEIVED_FROM = re.compile(
+    rf"\breceived (?:of|from):?\s{{1,6}}(?P<name>{_NAME})|"
+    rf"\b(?:payor|payer)\s?:\s{{0,8}}(?P<payer>{_NAME})",
+    re.IGNORECASE,
 )
+_NEXT_COLUMN = re.compile(
+    r"\s{3,}|<|\(|\b(?:to|from|date|fax|phone|invoice|cc)\s?:|"
+    r"\s(?-i:[A-Z][a-z]{1,14})\s?:",
+    re.IGNORECASE,
+)
+_SUFFIX = (
+    r"(?:Inc|INC|LLC|L\.L\.C|LLP|L\.L\.P|L\.P|LP|P\.C|PC|P\.A|PLLC|Corp|CORP|Co|Ltd|LTD|N\.A|"
+    r"Jr|Sr|Esq|III|II)\b\.?"
+)
+_SIDE = rf"[A-Z](?:[^\n,(;.]|\.(?! ?[A-Z][a-z]+ [a-z])|,(?=\s?{_SUFFIX})|\n(?=\S)){{1,90}}"
+_AND_ALL = re.compile(r",? and (?:all|any)\b|, (?:Esq|Landlord|Tenant|Trustee|Manager)\b|,$")
+_BETWEEN = re.compile(
+    rf"\b(?:by and )?between:?\s{{1,4}}(?P<a>{_SIDE})(?P<da>[,\s(][^;]{{0,200}}?)?"
+    rf"\s{{1,3}}and\s{{1,4}}(?P<b>{_SIDE})(?P<db>[,\s(][^;]{{0,160}})?"
+)
+_CONTRACT_ROLES = (
+    "landlord tenant lessor lessee client contractor consultant employer employee seller buyer "
+    "purchaser vendor borrower lender grantor grantee licensor licensee company owner principal "
+    "agent releasor releasee assignor assignee maker payee guarantor subtenant mortgagor mortgagee "
+    "customer supplier franchisor franchisee settlor trustee debtor creditor"
+)
+_DEFINED_TERM = re.compile(
+    r"[(,]\s{0,2}(?:hereinafter |hereafter )?(?:called |referred to as |known as )?(?:the )?"
+    rf"\"(?:the )?(?P<role>{'|'.join(_CONTRACT_ROLES.split())})\"",
+    re.IGNORECASE,
+)
+_SIDE_BEGINS = re.compile(
+    r"(?:^\s{0,4}|\b(?:between|and|undersigned|by|from|to|of|order of|I|appoint|designate)\b:?,?"
+    r"\s{1,4})(?=[A-Z])"
+)
+_PARAGRAPH = re.compile(r"\n[ \t]{0,60}\n(?=.)")
+_OF_A_DEED = re.compile(
+    rf"(?P<name>{_NAME}), {{0,2}}(?:the |as )?(?P<role>grantor|grantee|trustor|beneficiary|"
+    r"mortgagor|mortgagee|trustee)\b",
+)
+_SIDE_ENDS = re.compile(
+    rf",(?!\s{{0,3}}{_SUFFIX})|\s{{0,3}}\(|\s(?:of|residing|doing)\s|;|\s{{3,}}|\.\s(?=[a-z])"
+)
+_SIGNS_AS = re.compile(
+    rf"^(?P<name>{_NAME}),? {{0,2}}\(?"
+    r"(?P<role>Landlord|Lessor|Owner|Trustee|Executor|Lender)\)?\.?$"
+)
+_STREET = re.compile(
+    r"^(?:[0-9]{1,6}(?:-[0-9]+)? [A-Z][\w.' -]{2,60}|P\.? ?O\.? Box .{1,30})"
+    r"(?:,.{0,80}|\s{3,}.{0,60})?$",
+    re.IGNORECASE,
+)
+_NOT_ADDRESSED = re.compile(
+    r"\b(?:department|dept|attn|attention|via|mail|fax|re|tel|claims|accounts payable|invoice|"
+    r"statement|confidential|delivery|hand|page|suite|bill to|fdic|date|prepared for)\b",
+    re.IGNORECASE,
+)
+_ESQUIRE = re.compile(r",? Esq\.?$", re.IGNORECASE)
 _DEFINED = re.compile(r"\(\s?(?:the |hereinafter )?\"?(?:the )?(?P<role>[A-Za-z]{3,30})\"?\s?\)")
 _NO_NAMES_AT_ALL = (
     "the presiding department court judge attorney esq plaintiff defendant petitioner respondent "
@@ -129,7 +233,28 @@ _NO_NAMES_AT_ALL = (
     "on at as his her its was is has shall will witness exhibit law office offices"
 )
 _ABBREVIATED = frozenset({"inc.", "corp.", "co.", "ltd.", "esq.", "jr.", "sr.", "bros.", "assn."})
+_INITIAL = re.compile(r"^[A-Z]\.$")
 _NO_NAMES = frozenset(_NO_NAMES_AT_ALL.split())
+
+
+_AGREEMENTS = frozenset(
+    {DocumentType.CONTRACT, DocumentType.LEASE, DocumentType.SETTLEMENT, DocumentType.DEED,
+     DocumentType.POWER_OF_ATTORNEY}
+)  # fmt: skip
+_FILINGS = frozenset(
+    {DocumentType.PLEADING, DocumentType.COMPLAINT, DocumentType.ANSWER, DocumentType.MOTION,
+     DocumentType.AFFIDAVIT}
+)  # fmt: skip
+_ADDRESSED = {
+    DocumentType.LETTER: "recipient",
+    DocumentType.INVOICE: "billed to",
+    DocumentType.BANK_STATEMENT: "account holder",
+}
+_LABELLED = frozenset(
+    {DocumentType.LETTER, DocumentType.EMAIL, DocumentType.INVOICE, DocumentType.RECEIPT,
+     DocumentType.BANK_STATEMENT, DocumentType.NOTICE, DocumentType.MEDICAL_RECORD}
+)  # fmt: skip
+_SIDES = frozenset({"plaintiff", "defendant", "petitioner", "respondent", "party"})
 
 
 def find_parties(pages: Sequence[Page], kind: DocumentType) -> list[Party]:
@@ -141,25 +266,43 @@ def find_parties(pages: Sequence[Page], kind: DocumentType) -> list[Party]:
         found += [*_caption(page), *_in_re(page)]
         if found:
             break
-    if kind is DocumentType.CONTRACT and not found:
+    if kind in _AGREEMENTS and not found:
         found += _contract_sides(pages[0])
-    correspondence = {DocumentType.LETTER, DocumentType.EMAIL, DocumentType.INVOICE}
-    accounts = {DocumentType.RECEIPT, DocumentType.BANK_STATEMENT, DocumentType.NOTICE}
-    if kind in correspondence | accounts or not found:
-        found += _fields(pages[0])
-    if kind is DocumentType.LETTER:
-        found += _letter(pages, {party.role for party in found})
-    if kind in {DocumentType.INVOICE, DocumentType.RECEIPT, DocumentType.BANK_STATEMENT}:
-        found += _letter_head(pages[0], kind, {party.role for party in found})
+    found = _corresponding(pages, kind, found)
     if not any(party.role not in {"sender", "recipient"} for party in found):
         found += _a_v_b(pages[0])
-    if kind in {DocumentType.PLEADING, DocumentType.MOTION, DocumentType.AFFIDAVIT}:
+    if kind in _FILINGS:
         found += _in_sentences(pages[0], {party.role for party in found}, kind)
     return _distinct(_in_mixed_case(found, pages))
 
 
-def find_people(pages: Sequence[Page]) -> list[str]:
-    """People by title, degree or signature, in reading order, each once."""
+def _corresponding(
+    pages: Sequence[Page], kind: DocumentType, captioned: Sequence[Party]
+) -> list[Party]:
+    """With whoever a letter, bill, receipt, statement or notice comes from and goes to."""
+    found = list(captioned)
+    if kind in _LABELLED or not found:
+        found += _fields(pages[0])
+    if kind is DocumentType.NOTICE and not any(party.role in _SIDES for party in found):
+        found = list(_of_notice(pages, found))
+    if kind is DocumentType.BANK_STATEMENT:
+        found = [
+            p.model_copy(update={"role": "account holder"}) if p.role == "customer" else p
+            for p in found
+        ]
+    if kind is DocumentType.RECEIPT and not any(p.role == "payer" for p in found):
+        found += _payer(pages[0])
+    if kind in _ADDRESSED and not any(p.role == _ADDRESSED[kind] for p in found):
+        found += [Party(name=n, role=_ADDRESSED[kind]) for n in _addressee(pages[0], kind)]
+    if kind is DocumentType.LETTER:
+        found += _letter(pages, {party.role for party in found})
+    if kind in {DocumentType.INVOICE, DocumentType.RECEIPT, DocumentType.BANK_STATEMENT}:
+        found += _letter_head(pages[0], kind, {party.role for party in found})
+    return found
+
+
+def find_people(pages: Sequence[Page], parties: Sequence[Party] = ()) -> list[Person]:
+    """People by title, degree or signature, in reading order, each once, with their roles."""
     names: dict[str, None] = {}
     for page in pages[:200]:
         for name in islice(_people_on(page), PEOPLE):
@@ -175,7 +318,43 @@ def find_people(pages: Sequence[Page]) -> list[str]:
         )
         if not surname_known and (bare not in kept or len(name) > len(kept[bare])):
             kept[bare] = name
-    return list(kept.values())[:PEOPLE]
+    roles = {_bare_name(party.name).lower(): party.role for party in parties}
+    text = "\n".join(page.text[:20_000] for page in pages[:20])
+    return [
+        Person(name=name, role=roles.get(bare) or _role_of(name, text))
+        for bare, name in list(kept.items())[:PEOPLE]
+    ]
+
+
+def _role_of(name: str, text: str) -> str | None:
+    """The role that a title, a degree, or the words right after the name give someone."""
+    for words, role in _TITLES:
+        if words.search(name):
+            return role
+    for match in islice(re.finditer(re.escape(_bare_name(name)), text), 10):
+        for words, role in _SAID_AFTER:
+            if words.match(text[match.end() : match.end() + 60]):
+                return role
+    return None
+
+
+def find_organisations(pages: Sequence[Page], parties: Sequence[Party]) -> list[Organisation]:
+    """Companies, firms, banks and authorities by what their names end in, each once."""
+    roles = {_organisation_key(party.name): party.role for party in parties}
+    found: dict[str, Organisation] = {}
+    for page in pages[:200]:
+        for match in islice(_COMPANY.finditer(page.text), 100):
+            name = _trimmed(_NOT_OF_THE_NAME.sub("", plain(match[0])))
+            key = _organisation_key(name)
+            if len(name.split()) >= 2 and key not in found and not _OFFICE.match(name):
+                found[key] = Organisation(name=shorten(name, 200), role=roles.get(key))
+        if len(found) >= ORGANISATIONS:
+            break
+    return list(found.values())[:ORGANISATIONS]
+
+
+def _organisation_key(name: str) -> str:
+    return "".join(c for c in name.lower() if c.isalnum())
 
 
 def _people_on(page: Page) -> Iterator[str]:
@@ -203,26 +382,34 @@ def _people_on(page: Page) -> Iterator[str]:
 
 
 def _signature_lines(page: Page) -> Iterator[Span]:
-    """The first written line below a closing or a rule to sign on."""
+    """The name below a closing or a rule to sign on; a firm's only where no person's follows."""
     waiting = 0
+    firm: Span | None = None
     for line in page.lines[-400:]:
         if _CLOSING.match(line.text) or (line.text.startswith("____") and len(line.text) < 80):
-            waiting = 3
+            if firm:
+                yield firm
+            waiting, firm = 3, None
         elif line.text and waiting:
             waiting -= 1
-            if line.text.lower().startswith("/s/"):
+            if line.text.lower().startswith("/s/") or not line.text.strip("_-. "):
                 continue
-            if not line.text.strip("_-. "):
+            if _ORGANISED.search(line.text) or "&" in line.text:
+                firm = firm or line
+                continue
+            if firm and not _PERSON_LINE.match(line.text.split(",")[0]):
                 continue
             yield line
-            waiting = 0
+            waiting, firm = 0, None
+    if firm:
+        yield firm
 
 
 def _name(text: str) -> str:
     """A name without the words that only happened to stand beside it."""
     kept: list[str] = []
     for word in text.split():
-        if word.strip(".,").lower() in _NO_NAMES:
+        if word.strip(".,").lower() in _NO_NAMES and not _INITIAL.match(word):
             break
         kept.append(word)
     while kept and len(kept[-1].strip(".")) < 2:
@@ -245,6 +432,7 @@ def _caption(page: Page) -> Iterator[Party]:
     before_versus: str | None = None
     after_versus: str | None = None
     sides: list[Party] = []
+    blank = False
     for line in _caption_lines(page.text[:8000]):
         side = _ROLE_LINE.match(line)
         if _VERSUS_LINE.match(line):
@@ -255,12 +443,16 @@ def _caption(page: Page) -> Iterator[Party]:
             waiting = []
             if before_versus is not None and len({s.role for s in sides}) > 1:
                 break
+        elif not line:
+            blank = True
+            continue
         elif _COURT.search(line) or _CAPTION_OPENS.search(line):
             waiting = []
         else:
             if before_versus and not after_versus:
                 after_versus = line
-            waiting = [*waiting[-2:], line]
+            waiting = [line] if blank else [*waiting[-2:], line]
+        blank = False
     if before_versus is None:
         # A marriage has two sides and no `v.`; roles in running text are no caption.
         in_matter = _IN_RE.search(page.text[:3000])
@@ -273,22 +465,27 @@ def _caption(page: Page) -> Iterator[Party]:
 
 
 def _sides(names: str, role: str) -> list[Party]:
-    names = _SUBJECT_LABEL.sub("", names[:400])
+    names = _SUBJECT_LABEL.sub("", names[:400]).split(" - ")[0]
     return [Party(name=name, role=role) for name in _split_names(names)]
 
 
 def _caption_lines(head: str) -> Iterator[str]:
-    """The lines of the caption's left column, with roles and `v.` on lines of their own."""
-    head = _ROLE_INSIDE.sub(lambda m: f",\n{m['role']}\n", head)
-    head = _VERSUS_INSIDE.sub("\nv.\n", head)
+    """The lines of the caption's left column, roles and `v.` on lines of their own; "" if blank."""
     for raw in head.split("\n")[:90]:
+        if not raw.strip():
+            yield ""
+            continue
         line = raw.strip()
         cut = _RIGHT_COLUMN.search(line)
-        line = (line[: cut.start()] if cut else line).strip(" \t_-*=:(")
-        if len(line) >= 2 and len(line) <= 160:
-            yield line
-        elif line.lower() == "v":
-            yield "v."
+        line = line[: cut.start()] if cut else line
+        line = _ROLE_INSIDE.sub(lambda m: f",\n{m['role']}\n", f"{line} ")
+        line = _VERSUS_INSIDE.sub("\nv.\n", line)
+        for part in line.split("\n"):
+            stripped = part.strip(" \t_-*=:(")
+            if 2 <= len(stripped) <= 160:
+                yield stripped
+            elif stripped.lower() == "v":
+                yield "v."
 
 
 def _trimmed(name: str) -> str:
@@ -314,10 +511,20 @@ def _in_re(page: Page) -> Iterator[Party]:
     match = _IN_RE.search(head) or _ESTATE_LINE.search(head)
     if match is None:
         return
-    name = _trimmed(match["name"])
+    name, what = _trimmed(match["name"]), (match["what"] or "").lower()
+    if head[match.end() : match.end() + 1] == ":":  # `Estate of Ann Doe Account: 17`
+        name = name.rsplit(" ", 1)[0]
+    name = _trimmed(_RIGHT_COLUMN.split(name)[0])
+    begun = _NAME_BELOW.match(name)
+    if begun or not name:
+        what = begun["what"].lower() if begun else what
+        if what == "marriage":
+            return  # the caption names the spouses, each with a role
+        below = (line.strip() for line in head[match.end() :].split("\n")[1:4])
+        below = (_RIGHT_COLUMN.split(line)[0] for line in below if line)
+        name = _trimmed(re.split(r",\s(?i:deceased|an?\s)", next(below, ""))[0])
     if not name[:1].isupper() or len(name.split()) > 10:
         return
-    what = (match["what"] or "").lower()
     role = _SUBJECT_ROLES.get(what, "subject")
     tail = head[match.end() : match.end() + 40].lower()
     if not what and "debtor" in tail:
@@ -337,7 +544,7 @@ def _a_v_b(page: Page) -> Iterator[Party]:
     if match:
         for side in ("a", "b"):
             name = re.sub(r"^(?:Re|RE|In|The Matter Of)\b:?\s", "", match[side])
-            name = _trimmed(name)
+            name = _trimmed(name.split(" - ")[0])
             if len(name) > 1:
                 yield Party(name=shorten(name, 200), role="party")
 
@@ -349,37 +556,119 @@ def _in_sentences(page: Page, known: set[str], kind: DocumentType) -> Iterator[P
         if role not in known and " " in name:
             known.add(role)
             yield Party(name=shorten(name, 200), role=role)
-    affiant = _I_DECLARE.search(page.text[:10_000])
-    if affiant and kind is DocumentType.AFFIDAVIT and _name(affiant["name"]):
-        yield Party(name=shorten(_name(affiant["name"]), 200), role="affiant")
+    if kind is not DocumentType.AFFIDAVIT:
+        return
+    text = page.text[:10_000]
+    match = _I_DECLARE.search(text) or _SWORN_BY.search(text)
+    name = _name(next((group for group in match.groups() if group), "")) if match else ""
+    if name:
+        declares = re.search(r"\bdeclar(?:e|ant|ation)\b", text, re.IGNORECASE)
+        swears = re.search(r"\bsworn\b|\baffiant\b", text, re.IGNORECASE)
+        role = "declarant" if declares and not swears else "affiant"
+        yield Party(name=shorten(name, 200), role=role)
 
 
 def _contract_sides(page: Page) -> Iterator[Party]:
-    match = _BETWEEN.search(page.text[:5000])
+    text = page.text[:6000]
+    defined: dict[str, Party] = {}
+    reached = 0
+    for match in islice(_DEFINED_TERM.finditer(text), 8):
+        before = text[max(reached, match.start() - 200) : match.start()]
+        reached = match.end()
+        before = _PARAGRAPH.split(before)[-1]
+        starts = [m.end() for m in _SIDE_BEGINS.finditer(before)]
+        names = [_trimmed(_SIDE_ENDS.split(before[at:])[0]) for at in starts]
+        likely = [name for name in names if _is_named(name)]
+        if likely:
+            role = match["role"].lower()
+            defined.setdefault(role, Party(name=shorten(likely[0], 200), role=role))
+    if len(defined) > 1:
+        yield from list(defined.values())[:4]
+        return
+    for match in islice(_OF_A_DEED.finditer(text), 6):
+        defined.setdefault(match["role"], Party(name=match["name"], role=match["role"]))
+    match = _BETWEEN.search(text)
     if match is None:
+        yield from defined.values()
         return
     for side, rest in (("a", match["da"]), ("b", match["db"])):
-        name = _trimmed(match[side])
-        defined = _DEFINED.search(rest or "")
+        name = _trimmed(_DESCRIPTION.sub("", plain(match[side]), count=1))
+        term = _DEFINED.search(rest or "")
         if name and name[:1].isupper():
-            role = defined["role"].lower() if defined else "party"
-            yield Party(name=shorten(name, 200), role=role)
+            yield Party(name=shorten(name, 200), role=term["role"].lower() if term else "party")
+
+
+def _is_named(text: str) -> bool:
+    """Whether this can be a side's name: capitals throughout, and not a place or a clause."""
+    words = [w for w in text.split() if w.lower() not in {"of", "and", "the", "&", "de", "van"}]
+    placed = re.match(r"(?:This|The|That|County|State|City|Section|Agreement)\b|.*[0-9]", text)
+    return len(words) >= 2 and not placed and all(not w[0].islower() for w in words)
 
 
 def _fields(page: Page) -> Iterator[Party]:
     """`From:`, `To:`, `Bill to:` with the name beside or below."""
     for index, line in enumerate(page.lines[:60]):
-        match = _FIELD.match(line.text[:200])
+        text = f"{line.text}:" if _LABEL_ALONE.match(line.text) else line.text
+        match = _FIELD.match(text[:200])
         if match is None:
             continue
-        value = _NEXT_COLUMN.split(match["value"])[0]
+        value = _AND_ALL.split(_NEXT_COLUMN.split(match["value"])[0])[0]
         if not value.strip(" _.,"):
             value = next((x.text for x in page.lines[index + 1 : index + 3] if x.text), "")
             value = _NEXT_COLUMN.split(value)[0]
         name = _trimmed(value)
-        if any(c.isalpha() for c in name) and len(name) <= 120 and not _FIELD.match(name):
+        named = any(c.isalpha() for c in name) and not _NOT_ADDRESSED.search(name)
+        if named and len(name) <= 120 and not _FIELD.match(name):
             label = " ".join(match["label"].lower().split())
             yield Party(name=shorten(name, 200), role=_FIELD_ROLES.get(label, label))
+
+
+def _payer(page: Page) -> Iterator[Party]:
+    match = _RECEIVED_FROM.search(page.text[:5000])
+    name = _name(match["name"] or match["payer"] or "") if match else ""
+    if name:
+        yield Party(name=shorten(name, 200), role="payer")
+
+
+def _of_notice(pages: Sequence[Page], found: Sequence[Party]) -> Iterator[Party]:
+    """A notice between private people: whoever signs as landlord writes to the tenant."""
+    signed = next(
+        (
+            match
+            for page in pages[-2:]
+            for line in page.lines[-60:]
+            if (match := _SIGNS_AS.match(line.text))
+        ),
+        None,
+    )
+    rented = re.search(r"\brent\b|\bpremises\b|\btenancy\b", pages[0].text[:5000], re.IGNORECASE)
+    for party in found:
+        of_tenant = party.role == "recipient" and rented
+        yield party.model_copy(update={"role": "tenant"}) if of_tenant else party
+    if signed:
+        role = signed["role"].lower()
+        yield Party(name=_trimmed(signed["name"]), role="landlord" if role == "owner" else role)
+
+
+def _addressee(page: Page, kind: DocumentType) -> Iterator[str]:
+    """The name above the second address of a page; the first is the writer's own."""
+    lines = [line.text for line in page.lines if line.text][:40]
+    addressed = [
+        index
+        for index, line in enumerate(lines)
+        if _STREET.match(line) and not (index and _STREET.match(lines[index - 1]))
+    ]
+    for index in addressed:
+        if index < (3 if kind is not DocumentType.BANK_STATEMENT else 1):
+            continue
+        for line in reversed(lines[max(0, index - 4) : index]):
+            name = _trimmed(_NEXT_COLUMN.split(line)[0])
+            skipped = _NOT_ADDRESSED.search(name) or any(c.isdigit() for c in name)
+            if not skipped and _PROPER_LINE.match(name) and len(name.split()) >= 2:
+                if any(name in before for before in lines[: min(2, index)]):
+                    break  # the letter head
+                yield shorten(_ESQUIRE.sub("", name), 200)
+                return
 
 
 def _letter(pages: Sequence[Page], known: set[str]) -> Iterator[Party]:
@@ -390,6 +679,10 @@ def _letter(pages: Sequence[Page], known: set[str]) -> Iterator[Party]:
                 name = _trimmed(line.text)
                 if _PROPER_LINE.match(name):
                     yield Party(name=name, role="sender")
+                    known.add("sender")
+                    break
+            if "sender" in known:
+                break
     if "recipient" in known:
         return
     dear = _DEAR.search(pages[0].text[:6000])
@@ -441,4 +734,9 @@ def _distinct(parties: Iterable[Party]) -> list[Party]:
     seen: dict[str, Party] = {}
     for party in parties:
         seen.setdefault(" ".join(party.name.lower().split()), party)
-    return list(seen.values())[:PARTIES]
+    surnames = {name.rsplit(" ", 1)[-1] for name in seen if " " in name}
+    return [
+        party
+        for name, party in seen.items()
+        if not (party.role == "party" and name in surnames)  # the subject line's `Doe v. Roe`
+    ][:PARTIES]

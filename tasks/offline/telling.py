@@ -5,6 +5,7 @@ from collections.abc import Iterator, Sequence
 from itertools import islice
 
 from schema.analysis import KeyFact, Party, TimelineEntry
+from tasks.offline.courts import Filing
 from tasks.offline.dates import FoundDate
 from tasks.offline.text import Page, Span, is_capitals, plain, shorten
 
@@ -26,12 +27,6 @@ _BOILERPLATE = re.compile(
     r"\bstate bar\b|\bp\.?o\.? box\b|\bcertificate of service\b",
     re.IGNORECASE,
 )
-_CASE_NUMBER = re.compile(
-    r"\b(?:case|cause|docket|index|civil action|file|probate|matter)\s{0,2}(?:no|number|#)\s{0,2}"
-    r"[.:]{0,2}\s{0,3}(?P<number>[A-Z0-9][A-Z0-9:./-]{2,30})",
-    re.IGNORECASE,
-)
-_COURT = re.compile(r"\b(?:court)\b", re.IGNORECASE)
 _AMOUNT = re.compile(r"[$€£]\s?[0-9]")
 _SUM = re.compile(r"[0-9][.,][0-9]{2}\s?(?:[A-Z]{2,3}|€)?$")
 _DUE_AMOUNT = re.compile(
@@ -85,9 +80,14 @@ class Telling:
     """The sentences of a document by how much they tell."""
 
     def __init__(
-        self, pages: Sequence[Page], dates: Sequence[FoundDate], parties: Sequence[Party]
+        self,
+        pages: Sequence[Page],
+        dates: Sequence[FoundDate],
+        parties: Sequence[Party],
+        filing: Filing,
     ) -> None:
         self._pages = pages
+        self._filing = filing
         self._dates = dates
         self._scored = sorted(
             _scored(pages, dates, parties), key=lambda s: (-s[0], s[1].number, s[2].start)
@@ -129,7 +129,10 @@ class Telling:
                 what = shorten(f"Document dated: {title}", 500)
             else:
                 what = shorten(f"{found.what.capitalize()}: {title}", 500)
-            entry = TimelineEntry(on=found.on, what=what, page=found.page)
+            quote = with_date(page, sentence, found)
+            if quote is None:
+                continue
+            entry = TimelineEntry(on=found.on, what=what, quote=quote, page=found.page)
             entries.setdefault((entry.on, entry.what), entry)
             if len(entries) >= TIMELINE:
                 break
@@ -147,29 +150,26 @@ class Telling:
         return ([row for row in rows if _DUE_AMOUNT.search(row)] or rows)[:3]
 
     def _of_the_court(self) -> Iterator[KeyFact]:
-        for page in self._pages[:2]:
-            for line in page.lines[:25]:
-                if _COURT.search(line.text) and is_capitals(line.text) and len(line.text) <= 120:
-                    yield from _fact(page, f"Court: {line.text}", line)
-                    break
-            number = _CASE_NUMBER.search(page.text[:6000])
-            if number and any(c.isdigit() for c in number["number"]):
-                span = Span(number.start(), number.end(), number[0])
-                yield from _fact(page, f"Case number: {number['number'].rstrip('.:,-/')}", span)
-                return
+        for what, found in (("Court", self._filing.court), ("Case number", self._filing.number)):
+            if found:
+                page = self._pages[found.page - 1]
+                yield from _fact(page, f"{what}: {found.text}", Span(found.start, found.end, ""))
 
     def _of_dates(self) -> Iterator[KeyFact]:
         telling = ("hearing", "trial", "deposition", "due", "died", "effective", "expires")
         for found in [d for d in self._dates if d.what in telling][:4]:
             page = self._pages[found.page - 1]
             what = f"{found.what.capitalize()}: {found.on.isoformat()}"
-            sentence = page.sentence_at(found.start)
-            if sentence.start <= found.start and found.end <= min(
-                sentence.end, sentence.start + 500
-            ):
-                yield from _fact(page, what, sentence)
-            else:
-                yield from _fact(page, what, Span(found.start, found.end, ""))
+            quote = with_date(page, page.sentence_at(found.start), found)
+            if quote:
+                yield KeyFact(fact=what, quote=quote, page=page.number)
+
+
+def with_date(page: Page, sentence: Span, found: FoundDate) -> str | None:
+    """The words of a sentence if they hold the date, else the date alone, verbatim."""
+    if sentence.start <= found.start and found.end <= min(sentence.end, sentence.start + 500):
+        return page.quote(sentence.start, sentence.end)
+    return page.quote(found.start, found.end)
 
 
 def _fact(page: Page, fact: str, span: Span) -> Iterator[KeyFact]:

@@ -17,7 +17,11 @@ from openpyxl import load_workbook  # pyright: ignore[reportUnknownVariableType]
 from tasks import workbook
 from tasks.workbook import (
     CELL_LIMIT,
+    NOT_FOUND,
     ExportedDocument,
+    ExportedKeyFact,
+    ExportedObligation,
+    ExportedRows,
     ExportedTimelineEntry,
     write_csv,
     write_jsonl,
@@ -31,10 +35,16 @@ DOCUMENT = ExportedDocument(
     type="court order",
     title="Order granting motion to compel",
     document_date=date(2024, 3, 5),
+    filing_date=date(2024, 3, 6),
+    service_date=None,
+    court="Superior Court of California",
+    case_number="RG23-012345",
     pages=3,
     status="completed",
     parties=("Jane Doe (plaintiff)", "Acme Inc. (defendant)"),
-    people=("Hon. Maria Lopez",),
+    people=("Hon. Maria Lopez (judge)",),
+    organisations=("Acme Inc. (defendant)",),
+    sensitivity=("financial account", "sealed"),
     amounts="1,250.00 USD sanctions",
     summary="The motion is granted. " * 20,
     confidence=0.86,
@@ -49,6 +59,31 @@ DOCUMENT = ExportedDocument(
 ENTRY = ExportedTimelineEntry(
     on=date(2024, 4, 15),
     what="A further hearing is set.",
+    quote="A further hearing is set for April 15, 2024",
+    supported=True,
+    document_title="Order granting motion to compel",
+    file_name="order.pdf",
+    page=1,
+    matter="Doe v. Acme",
+    document_id=UUID(int=1),
+)
+OBLIGATION = ExportedObligation(
+    due=date(2024, 3, 22),
+    deadline=None,
+    who="Defendant",
+    what="produce all documents",
+    quote="Defendant shall produce all documents",
+    supported=True,
+    document_title="Order granting motion to compel",
+    file_name="order.pdf",
+    page=1,
+    matter="Doe v. Acme",
+    document_id=UUID(int=1),
+)
+FACT = ExportedKeyFact(
+    fact="The motion is granted.",
+    quote="the motion is GRANTED",
+    supported=True,
     document_title="Order granting motion to compel",
     file_name="order.pdf",
     page=1,
@@ -68,14 +103,14 @@ def column(sheet: Any, header: str) -> list[Any]:
     return [sheet.cell(row=row, column=at) for row in range(2, sheet.max_row + 1)]
 
 
-def test_a_workbook_has_the_documents_and_the_timeline_as_tables(tmp_path: Path) -> None:
+def test_a_workbook_has_documents_timeline_obligations_and_facts_as_tables(tmp_path: Path) -> None:
     path = tmp_path / "export.xlsx"
-    write_workbook(path, [DOCUMENT], [ENTRY])
+    write_workbook(path, ExportedRows([DOCUMENT], [ENTRY], [OBLIGATION], [FACT]))
     book = opened(path)
-    assert book.sheetnames == ["Documents", "Timeline"]
+    assert book.sheetnames == ["Documents", "Timeline", "Obligations", "Key facts"]
     for name in book.sheetnames:
         sheet = book[name]
-        table = sheet.tables[name]
+        table = sheet.tables[name.replace(" ", "_")]
         assert table.autoFilter is not None
         assert table.ref == sheet.dimensions
         assert sheet.freeze_panes == "A2"
@@ -83,7 +118,7 @@ def test_a_workbook_has_the_documents_and_the_timeline_as_tables(tmp_path: Path)
 
 def test_dates_and_numbers_are_real_and_text_is_wrapped(tmp_path: Path) -> None:
     path = tmp_path / "export.xlsx"
-    write_workbook(path, [DOCUMENT], [ENTRY])
+    write_workbook(path, ExportedRows([DOCUMENT], [ENTRY]))
     sheet = opened(path)["Documents"]
     assert column(sheet, "Date")[0].value == datetime(2024, 3, 5)  # noqa: DTZ001
     assert column(sheet, "Date")[0].is_date
@@ -97,11 +132,48 @@ def test_dates_and_numbers_are_real_and_text_is_wrapped(tmp_path: Path) -> None:
     assert opened(path)["Timeline"]["A2"].is_date
 
 
+def test_the_obligations_stand_by_due_date_with_who_what_and_the_quote(tmp_path: Path) -> None:
+    undated = replace(OBLIGATION, due=None, deadline="within 20 days", who=None, what="answer")
+    later = replace(OBLIGATION, due=date(2024, 5, 1), what="pay")
+    path = tmp_path / "export.xlsx"
+    write_workbook(path, ExportedRows([DOCUMENT], obligations=[undated, later, OBLIGATION]))
+    sheet = opened(path)["Obligations"]
+    assert [cell.value for cell in column(sheet, "What")] == [
+        "produce all documents", "pay", "answer",
+    ]  # fmt: skip
+    assert column(sheet, "Due")[0].is_date
+    assert column(sheet, "Deadline")[2].value == "within 20 days"
+    assert column(sheet, "Quote")[0].value == OBLIGATION.quote
+
+
+def test_a_quote_that_its_page_does_not_hold_is_marked_in_red(tmp_path: Path) -> None:
+    invented = replace(ENTRY, on=date(2024, 4, 16), supported=False)
+    without = replace(ENTRY, on=date(2024, 4, 17), quote="", supported=False)
+    path = tmp_path / "export.xlsx"
+    write_workbook(path, ExportedRows([DOCUMENT], [ENTRY, invented, without]))
+    sheet = opened(path)["Timeline"]
+    found = [cell.value for cell in column(sheet, "Quote found")]
+    assert found == ["yes", NOT_FOUND, "no quote"]
+    (rule,) = [rule for rules in sheet.conditional_formatting for rule in rules.rules]
+    assert rule.formula == [f'"{NOT_FOUND}"']
+
+
+def test_the_documents_sheet_says_court_case_filing_and_what_is_sensitive(tmp_path: Path) -> None:
+    path = tmp_path / "export.xlsx"
+    write_workbook(path, ExportedRows([DOCUMENT]))
+    sheet = opened(path)["Documents"]
+    assert column(sheet, "Case number")[0].value == "RG23-012345"
+    assert column(sheet, "Filed")[0].value == datetime(2024, 3, 6)  # noqa: DTZ001
+    assert column(sheet, "Sensitive")[0].value == "financial account; sealed"
+
+
 @pytest.mark.parametrize("start", ["=", "+", "-", "@", "  =", "\t=", "\x00="])
 def test_text_that_looks_like_a_formula_stays_text(tmp_path: Path, start: str) -> None:
     hostile = start + 'HYPERLINK("http://example.com","pay")'
     path = tmp_path / "export.xlsx"
-    write_workbook(path, [replace(DOCUMENT, title=hostile)], [replace(ENTRY, what=hostile)])
+    write_workbook(
+        path, ExportedRows([replace(DOCUMENT, title=hostile)], [replace(ENTRY, what=hostile)])
+    )
     book = opened(path)
     for cell in (column(book["Documents"], "Title")[0], column(book["Timeline"], "What")[0]):
         assert cell.data_type == "s"
@@ -126,7 +198,7 @@ def test_a_csv_opens_in_excel_and_runs_no_formula(tmp_path: Path) -> None:
 
 def test_a_cell_longer_than_excel_allows_is_cut_and_marked(tmp_path: Path) -> None:
     path = tmp_path / "export.xlsx"
-    write_workbook(path, [replace(DOCUMENT, summary="😀" * CELL_LIMIT)], [])
+    write_workbook(path, ExportedRows([replace(DOCUMENT, summary="😀" * CELL_LIMIT)], []))
     value = column(opened(path)["Documents"], "Summary")[0].value
     assert value.endswith("…")
     assert len(value.encode("utf-16-le")) // 2 <= CELL_LIMIT
@@ -134,7 +206,7 @@ def test_a_cell_longer_than_excel_allows_is_cut_and_marked(tmp_path: Path) -> No
 
 def test_an_export_of_nothing_still_opens(tmp_path: Path) -> None:
     path = tmp_path / "export.xlsx"
-    write_workbook(path, [], [])
+    write_workbook(path, ExportedRows([], []))
     assert [c.value for c in opened(path)["Timeline"][1]][:2] == ["Date", "What"]
 
 
@@ -142,8 +214,10 @@ def test_the_same_rows_in_any_order_give_the_same_bytes(tmp_path: Path) -> None:
     rows = [replace(DOCUMENT, id=UUID(int=n), title=f"Title {n % 3}") for n in range(6)]
     entries = [replace(ENTRY, page=n) for n in range(1, 6)]
     first, second = tmp_path / "1.xlsx", tmp_path / "2.xlsx"
-    write_workbook(first, rows, entries)
-    write_workbook(second, rows[::-1], entries[::-1])
+    duties = [replace(OBLIGATION, page=n, due=None if n % 2 else OBLIGATION.due) for n in range(4)]
+    facts = [replace(FACT, page=n) for n in range(4)]
+    write_workbook(first, ExportedRows(rows, entries, duties, facts))
+    write_workbook(second, ExportedRows(rows[::-1], entries[::-1], duties[::-1], facts[::-1]))
     assert first.read_bytes() == second.read_bytes()
 
 
@@ -152,14 +226,14 @@ def test_documents_stand_by_matter_then_date_with_the_undated_last(tmp_path: Pat
     early = replace(DOCUMENT, id=UUID(int=3), document_date=date(2020, 1, 1), title="early")
     other = replace(DOCUMENT, id=UUID(int=4), matter="Aaron", title="other matter")
     path = tmp_path / "export.xlsx"
-    write_workbook(path, [undated, DOCUMENT, other, early], [])
+    write_workbook(path, ExportedRows([undated, DOCUMENT, other, early], []))
     titles = [cell.value for cell in column(opened(path)["Documents"], "Title")]
     assert titles == ["other matter", "early", DOCUMENT.title, "undated"]
 
 
 def test_a_date_before_1900_is_readable_although_excel_has_none(tmp_path: Path) -> None:
     path = tmp_path / "export.xlsx"
-    write_workbook(path, [replace(DOCUMENT, document_date=date(1871, 5, 2))], [])
+    write_workbook(path, ExportedRows([replace(DOCUMENT, document_date=date(1871, 5, 2))], []))
     assert column(opened(path)["Documents"], "Date")[0].value == "1871-05-02"
 
 
@@ -168,18 +242,21 @@ def test_an_export_too_big_for_tables_is_streamed_with_a_filter(
 ) -> None:
     monkeypatch.setattr(workbook, "TABLE_ROWS", 2)
     path = tmp_path / "export.xlsx"
-    write_workbook(path, [replace(DOCUMENT, title="=1")] * 3, [ENTRY])
+    write_workbook(path, ExportedRows([replace(DOCUMENT, title="=1")] * 3, [ENTRY]))
     sheet = opened(path)["Documents"]
-    assert sheet.auto_filter.ref == "A1:T4"
+    assert sheet.auto_filter.ref == "A1:Z4"
     assert column(sheet, "Title")[2].value == "=1"
     assert column(sheet, "Title")[2].data_type in {"s", "inlineStr"}
 
 
 def test_json_lines_hold_everything_as_it_is(tmp_path: Path) -> None:
     path = tmp_path / "export.jsonl"
-    write_jsonl(path, [replace(DOCUMENT, title="=1+1\x00")], [ENTRY])
-    document, entry = [json.loads(line) for line in path.read_text("utf-8").splitlines()]
-    assert (document["kind"], entry["kind"]) == ("document", "timeline")
+    rows = ExportedRows([replace(DOCUMENT, title="=1+1\x00")], [ENTRY], [OBLIGATION], [FACT])
+    write_jsonl(path, rows)
+    lines = [json.loads(line) for line in path.read_text("utf-8").splitlines()]
+    assert [one["kind"] for one in lines] == ["document", "timeline", "obligation", "key fact"]
+    document, entry, obligation, _ = lines
+    assert (obligation["due"], obligation["supported"]) == ("2024-03-22", True)
     assert document["title"] == "=1+1\x00"
     assert document["cost_dollars"] == "0.0012"
     assert document["parties"] == ["Jane Doe (plaintiff)", "Acme Inc. (defendant)"]
@@ -187,11 +264,11 @@ def test_json_lines_hold_everything_as_it_is(tmp_path: Path) -> None:
 
 
 def workbook_of(path: Path, rows: list[Any]) -> None:
-    write_workbook(path, rows, [])
+    write_workbook(path, ExportedRows(rows, []))
 
 
 def jsonl_of(path: Path, rows: list[Any]) -> None:
-    write_jsonl(path, rows, [])
+    write_jsonl(path, ExportedRows(rows, []))
 
 
 @pytest.mark.parametrize("write", [workbook_of, write_csv, jsonl_of])
@@ -214,9 +291,9 @@ def test_any_text_is_exported_and_read_back_without_its_control_characters(
     tmp_path: Path, text: str
 ) -> None:
     row = replace(DOCUMENT, title=text, received_at=datetime(2024, 1, 1, tzinfo=UTC))
-    write_workbook(tmp_path / "export.xlsx", [row], [])
+    write_workbook(tmp_path / "export.xlsx", ExportedRows([row], []))
     write_csv(tmp_path / "export.csv", [row])
-    write_jsonl(tmp_path / "export.jsonl", [row], [])
+    write_jsonl(tmp_path / "export.jsonl", ExportedRows([row], []))
     value = column(opened(tmp_path / "export.xlsx")["Documents"], "Title")[0].value or ""
     shown = "".join(c for c in text if c in "\t\n\r" or (c >= " " and c not in "\x7f\ufffe\uffff"))
     shown = "".join(c for c in shown if not "\ud800" <= c <= "\udfff")
