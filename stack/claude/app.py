@@ -21,13 +21,14 @@ from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import JSONResponse, PlainTextResponse, Response, StreamingResponse
 from starlette.routing import BaseRoute, Route
-from starlette.types import ASGIApp, Message, Receive, Scope, Send
+from starlette.types import ASGIApp
 
 from stack.claude.control import control_routes
-from stack.claude.doors import DROP, MOST_BATCH_BYTES, Call, Desk, door, refusal
+from stack.claude.doors import MOST_BATCH_BYTES, Call, Desk, door, refusal
 from stack.claude.messages import Sender, new_id
 from stack.claude.refusals import Refused, broken, invalid, not_found
 from stack.claude.settings import NOTICE
+from stack.rehearsal.marking import Marked
 
 DEFAULT_LISTED = 20
 _CUT_SECONDS = 0.05
@@ -45,7 +46,7 @@ def create_app(desk: Desk) -> ASGIApp:
         desk.books.keep_clock(desk.clock.now_us())
         desk.books.close()
 
-    return _Marked(
+    return Marked(
         Starlette(
             routes=[*_routes(desk), *control_routes(desk)],
             lifespan=lifespan,
@@ -69,28 +70,6 @@ def _routes(desk: Desk) -> list[BaseRoute]:
         Route(f"{one}/cancel", enter(_cancel_batch, faults="read"), methods=["POST"]),
         Route(f"{one}/results", enter(_results, faults="results"), methods=["GET"]),
     ]
-
-
-class _Marked:
-    """Marks every answer as the rehearsal's, and knows how to cut a connection."""
-
-    def __init__(self, app: ASGIApp) -> None:
-        self._app = app
-
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        if scope["type"] != "http":
-            await self._app(scope, receive, send)
-            return
-
-        async def marked(message: Message) -> None:
-            if message["type"] == "http.response.start":
-                message["headers"] = [*message["headers"], (b"x-rehearsal", b"no money")]
-            await send(message)
-
-        # uvicorn's send is a method of the object that has the connection.
-        transport = getattr(getattr(send, "__self__", None), "transport", None)
-        scope[DROP] = None if transport is None else transport.abort
-        await self._app(scope, receive, marked)
 
 
 async def _front(_request: Request) -> Response:

@@ -6,29 +6,24 @@ or delete one. What a client was told, and what it was not told, survives a SIGK
 """
 
 import json
-import os
 import secrets
 import sqlite3
 from collections.abc import Generator, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import asdict, astuple, dataclass, field, fields
+from dataclasses import astuple, dataclass, field, fields
 from pathlib import Path
 from typing import Any, Literal
 
-from schema.failures import Misconfigured
-
-KEYS_FILE = "keys.json"
+from stack.rehearsal import keys
 
 Outcome = Literal["succeeded", "errored", "canceled", "expired"]
 
 
-@dataclass(frozen=True, slots=True)
-class Keys:
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Keys(keys.Keys):
     """The keys of two accounts, and the key of the rehearsal's own paths."""
 
-    api_key: str = field(repr=False)
     other_api_key: str = field(repr=False)
-    rehearsal_key: str = field(repr=False)
 
 
 def remembered_keys(state_dir: Path) -> Keys:
@@ -37,24 +32,15 @@ def remembered_keys(state_dir: Path) -> Keys:
     Raises:
         Misconfigured: the file that holds them is not what was written.
     """
-    state_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
-    file = state_dir / KEYS_FILE
-    try:
-        return Keys(**json.loads(file.read_text()))
-    except FileNotFoundError:
-        keys = Keys(
-            f"sk-ant-rehearsal-{secrets.token_hex(24)}",
-            f"sk-ant-rehearsal-{secrets.token_hex(24)}",
-            secrets.token_hex(32),
-        )
-    except (ValueError, TypeError) as error:
-        raise Misconfigured(f"{file} is damaged: delete it for new keys") from error
-    unfinished = file.with_suffix(".unfinished")
-    unfinished.unlink(missing_ok=True)
-    with os.fdopen(os.open(unfinished, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600), "w") as out:
-        json.dump(asdict(keys), out)
-    unfinished.replace(file)
-    return keys
+    return keys.remember_keys(state_dir, Keys, _new_keys)
+
+
+def _new_keys() -> Keys:
+    return Keys(
+        api_key=f"sk-ant-rehearsal-{secrets.token_hex(24)}",
+        other_api_key=f"sk-ant-rehearsal-{secrets.token_hex(24)}",
+        rehearsal_key=secrets.token_hex(32),
+    )
 
 
 @dataclass(frozen=True, slots=True)

@@ -23,10 +23,11 @@ from starlette.routing import BaseRoute, Route
 from schema.failures import BadInput
 from stack.claude.clock import date_of
 from stack.claude.doors import Call, Desk, control_door
-from stack.claude.faults import parse_faults
+from stack.claude.faults import FAULTS
 from stack.claude.refusals import invalid
 from stack.claude.requests import first_problem
 from stack.claude.settings import NOTICE
+from stack.rehearsal.faults import parse_faults
 
 
 class _Range(BaseModel):
@@ -79,7 +80,7 @@ async def _faults(call: Call) -> Response:
 
 async def _order(call: Call) -> Response:
     try:
-        faults = parse_faults(await call.request.body())
+        faults = parse_faults(await call.request.body(), FAULTS)
     except BadInput as error:
         raise invalid(str(error)) from error
     call.desk.faults.order(faults)

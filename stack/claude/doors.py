@@ -31,13 +31,12 @@ from stack.claude.refusals import (
     too_large,
     unauthorized,
 )
+from stack.rehearsal.marking import drop
 
 VERSIONS = ("2023-06-01", "2026-10-21")
 """Of the API. Both are answered alike: sampling parameters, which the first had, are refused."""
 MOST_BODY_BYTES = 32 * 1024 * 1024
 MOST_BATCH_BYTES = 256 * 1024 * 1024
-DROP = "aseagi.drop"
-"""Where a request's scope holds the function that cuts its connection."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,7 +70,7 @@ class Call:
 
     def drop(self) -> Response:
         """Cut the connection: the client hears nothing of what was done."""
-        return _drop(self.request)
+        return drop(self.request)
 
 
 Endpoint = Callable[[Call], Awaitable[Response]]
@@ -94,7 +93,7 @@ def door(desk: Desk, endpoint: Endpoint, *, faults: On, most_bytes: int = MOST_B
         if fault is not None:
             _refuse(fault)
             if fault.kind == "drop":
-                return _drop(request)
+                return drop(request)
         response = await endpoint(Call(desk, request, account, request_id, body, fault))
         if fault is not None and fault.kind == "slow":
             await asyncio.sleep(fault.seconds)
@@ -149,13 +148,6 @@ def _refuse(fault: Fault) -> None:
             raise overloaded()
         case _:
             pass
-
-
-def _drop(request: Request) -> Response:
-    cut = request.scope.get(DROP)
-    if cut is not None:
-        cut()
-    return Response(status_code=502)
 
 
 def _key(request: Request) -> str:

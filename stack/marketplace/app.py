@@ -20,7 +20,7 @@ from starlette.applications import Starlette
 from starlette.requests import Request
 from starlette.responses import HTMLResponse, JSONResponse, PlainTextResponse, Response
 from starlette.routing import BaseRoute, Route
-from starlette.types import ASGIApp, Message, Receive, Scope, Send
+from starlette.types import ASGIApp, Receive, Scope, Send
 
 from stack.marketplace.control import control_routes
 from stack.marketplace.doors import Call, Desk, answer_of, deprecated, door
@@ -38,6 +38,7 @@ from stack.marketplace.refusals import (
 )
 from stack.marketplace.rows import COMPUTED, charge_row, instance_row
 from stack.marketplace.settings import NOTICE
+from stack.rehearsal.marking import Marked, drop
 
 MOST_LISTED = 25
 DEFAULT_LISTED = 5
@@ -45,8 +46,6 @@ MOST_CHARGES = 500
 DEFAULT_CHARGES = 100
 MOST_RESULTS = 100
 """Logs kept for fetching; the oldest goes first."""
-DROP = "aseagi.drop"
-"""Where a request's scope holds the function that cuts its connection."""
 
 
 def create_app(desk: Desk) -> ASGIApp:
@@ -58,7 +57,8 @@ def create_app(desk: Desk) -> ASGIApp:
         yield
         await desk.market.close()
 
-    return _Marked(Starlette(routes=[*_routes(desk), *control_routes(desk)], lifespan=lifespan))
+    routes = [*_routes(desk), *control_routes(desk)]
+    return Marked(_LastSlash(Starlette(routes=routes, lifespan=lifespan)))
 
 
 def _routes(desk: Desk) -> list[BaseRoute]:
@@ -105,29 +105,18 @@ def _route(method: str, path: str, endpoint: Callable[[Request], Any]) -> Route:
     return Route(path, endpoint, methods=[method])
 
 
-class _Marked:
-    """Marks every answer as the rehearsal's, accepts paths without their last slash."""
+class _LastSlash:
+    """Accepts paths of the API without their last slash."""
 
     def __init__(self, app: ASGIApp) -> None:
         self._app = app
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        if scope["type"] != "http":
-            await self._app(scope, receive, send)
-            return
-
-        async def marked(message: Message) -> None:
-            if message["type"] == "http.response.start":
-                message["headers"] = [*message["headers"], (b"x-rehearsal", b"no money")]
-            await send(message)
-
-        path: str = scope["path"]
-        if path.startswith("/api/") and not path.endswith("/"):
-            scope["path"] = f"{path}/"
-        # uvicorn's send is a method of the object that has the connection.
-        transport = getattr(getattr(send, "__self__", None), "transport", None)
-        scope[DROP] = None if transport is None else transport.abort
-        await self._app(scope, receive, marked)
+        if scope["type"] == "http":
+            path: str = scope["path"]
+            if path.startswith("/api/") and not path.endswith("/"):
+                scope["path"] = f"{path}/"
+        await self._app(scope, receive, send)
 
 
 def _front(_desk: Desk, _request: Request) -> Response:
@@ -187,7 +176,7 @@ async def _create_badly(call: Call, fault: Fault, ask_id: int, order: Order) -> 
         case "commit-then-502":
             return HTMLResponse("<html><h1>502 Bad Gateway</h1></html>", 502)
         case "commit-then-drop":
-            return _drop(call)
+            return drop(call.request)
         case "bid-too-low":
             call.market.stop_as_outbid(instance)
             return _bid_too_low(instance)
@@ -218,14 +207,6 @@ def _bid_too_low(instance: Instance) -> Response:
         },
         400,
     )
-
-
-def _drop(call: Call) -> Response:
-    """Cut the connection: the client hears nothing of what was done."""
-    cut = call.request.scope.get(DROP)
-    if cut is not None:
-        cut()
-    return Response(status_code=502)
 
 
 async def _create_many(call: Call) -> Response:

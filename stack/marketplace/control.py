@@ -20,10 +20,11 @@ from starlette.routing import BaseRoute, Route
 
 from schema.failures import BadInput
 from stack.marketplace.doors import Call, Desk, control_door
-from stack.marketplace.faults import parse_faults
+from stack.marketplace.faults import FAULTS
 from stack.marketplace.refusals import invalid
 from stack.marketplace.rows import bill_report, host_report
 from stack.marketplace.settings import NOTICE
+from stack.rehearsal.faults import parse_faults
 
 
 def control_routes(desk: Desk) -> list[BaseRoute]:
@@ -75,7 +76,7 @@ async def _faults(call: Call) -> Response:
 
 async def _order(call: Call) -> Response:
     try:
-        faults = parse_faults(await call.request.body())
+        faults = parse_faults(await call.request.body(), FAULTS)
     except BadInput as error:
         raise invalid(str(error)) from error
     call.market.faults.order(faults)

@@ -26,7 +26,7 @@ from stack.marketplace.refusals import (
     not_permitted,
     unknown_key,
 )
-from stack.marketplace.store import Keys
+from stack.rehearsal.keys import Keys
 
 TOO_FREQUENT = "API requests too frequent"
 

@@ -15,15 +15,12 @@ A fault is a JSON object: `{"on": "create", "kind": "commit-then-502", "times": 
 The first fault in the list that matches strikes. Each counts its own matching calls.
 """
 
-import json
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-from pathlib import Path
-from typing import Annotated, Literal
+from collections.abc import Mapping
+from typing import ClassVar, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError, model_validator
+from pydantic import Field, TypeAdapter
 
-from schema.failures import BadInput, Misconfigured
+from stack.rehearsal.faults import OrderedFault, OrderedFaults
 
 On = Literal["create", "list", "show", "destroy", "search", "charges", "boot", "running"]
 
@@ -56,27 +53,17 @@ KINDS: Mapping[str, frozenset[str]] = {
 }
 
 
-class Fault(BaseModel):
+class Fault(OrderedFault, frozen=True):
     """One fault, as ordered."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    kinds: ClassVar[Mapping[str, frozenset[str]]] = KINDS
 
     on: On
-    kind: str
-    times: Annotated[int, Field(ge=1)] | None = 1
-    after: int = Field(default=0, ge=0)
     match: dict[Literal["label", "machine_id", "offer_id", "instance_id"], str | int] = Field(
         default_factory=dict[Literal["label", "machine_id", "offer_id", "instance_id"], str | int]
     )
     shape: Literal["404", "410", "400", "text", "json"] | None = None
     seconds: float = Field(default=0.0, ge=0)
-
-    @model_validator(mode="after")
-    def _kind_is_known(self) -> "Fault":
-        if self.kind not in KINDS[self.on]:
-            known = ", ".join(sorted(KINDS[self.on]))
-            raise ValueError(f"no fault {self.kind!r} on {self.on}; there are: {known}")
-        return self
 
     def concerns(self, facts: Mapping[str, object]) -> bool:
         """Whether everything it asks for is true of this call."""
@@ -89,75 +76,9 @@ def _same(wanted: str | int, found: object) -> bool:
     return found is not None and str(wanted) == str(found)
 
 
-_LIST = TypeAdapter(list[Fault])
+FAULTS = TypeAdapter(list[Fault])
+"""How a list of them is read."""
 
 
-def parse_faults(text: str | bytes) -> list[Fault]:
-    """Read a JSON list of faults.
-
-    Raises:
-        BadInput: it is none; the message says where and why.
-    """
-    try:
-        return _LIST.validate_json(text)
-    except ValidationError as error:
-        first = error.errors(include_url=False, include_input=False)[0]
-        where = ".".join(str(part) for part in first["loc"])
-        raise BadInput(f"not a list of faults: {where}: {first['msg']}") from error
-
-
-def read_faults(file: Path) -> list[Fault]:
-    """Read a file of faults.
-
-    Raises:
-        Misconfigured: there is no such file, or it is not a list of faults.
-    """
-    try:
-        return parse_faults(file.read_bytes())
-    except OSError as error:
-        raise Misconfigured(f"{file} cannot be read: {error.strerror}") from error
-    except BadInput as error:
-        raise Misconfigured(f"{file}: {error}") from error
-
-
-@dataclass(slots=True)
-class _Ordered:
-    fault: Fault
-    matched: int = 0
-    struck: int = 0
-
-
-class FaultBook:
+class FaultBook(OrderedFaults[On, Fault]):
     """The faults that are still to strike."""
-
-    def __init__(self, faults: Sequence[Fault] = ()) -> None:
-        self._ordered = [_Ordered(fault) for fault in faults]
-
-    def order(self, faults: Sequence[Fault]) -> None:
-        """Add to what was ordered."""
-        self._ordered.extend(_Ordered(fault) for fault in faults)
-
-    def clear(self) -> None:
-        """Strike no more."""
-        self._ordered.clear()
-
-    def strike(self, on: On, facts: Mapping[str, object] | None = None) -> Fault | None:
-        """The fault that strikes this call; None when it goes well."""
-        struck: Fault | None = None
-        for ordered in self._ordered:
-            fault = ordered.fault
-            if fault.on != on or not fault.concerns(facts or {}):
-                continue
-            ordered.matched += 1
-            spent = fault.times is not None and ordered.struck >= fault.times
-            if struck is None and not spent and ordered.matched > fault.after:
-                ordered.struck += 1
-                struck = fault
-        return struck
-
-    def report(self) -> list[dict[str, object]]:
-        """Every fault ordered, with how often it struck."""
-        return [
-            {**json.loads(ordered.fault.model_dump_json()), "struck": ordered.struck}
-            for ordered in self._ordered
-        ]

@@ -18,7 +18,7 @@ from typing import Any
 
 from stack.marketplace.catalogue import Machine, make_catalogue, offer_row
 from stack.marketplace.clock import Clock
-from stack.marketplace.faults import Fault, FaultBook, read_faults
+from stack.marketplace.faults import FAULTS, Fault, FaultBook
 from stack.marketplace.hosts import KEY_VARIABLE, Hosts, image_environment, kill_holders
 from stack.marketplace.instances import GPU_BILLED, SETTLED, Instance, Moment, NotAllowed, Status
 from stack.marketplace.meter import disk_dollars_per_hour
@@ -33,6 +33,7 @@ from stack.marketplace.refusals import (
 )
 from stack.marketplace.settings import NOTICE, Settings
 from stack.marketplace.store import Store
+from stack.rehearsal.faults import read_faults
 
 FIRST_INSTANCE_ID = 7_000_001
 WATCH_SECONDS = 0.5
@@ -68,7 +69,7 @@ class Market:
         self._store = store
         self.clock = Clock(scale=settings.time_scale, reading_us=store.clock_us())
         self.faults = FaultBook(
-            [] if settings.faults_file is None else read_faults(settings.faults_file)
+            [] if settings.faults_file is None else read_faults(settings.faults_file, FAULTS)
         )
         self._initial_credit = Decimal(store.fact("credit") or settings.credit_dollars)
         store.keep_fact("credit", str(self._initial_credit))

@@ -2,32 +2,25 @@
 
 import argparse
 import json
-import tempfile
 from collections.abc import Sequence
 from decimal import Decimal
-from pathlib import Path
 from typing import cast
 
 from stack.marketplace.settings import HOST_COMMAND, NOTICE, Settings
+from stack.rehearsal.options import above_zero, begin_parser, not_negative, state_dir_of
 
 
 def parse_options(arguments: Sequence[str]) -> Settings:
     """Settings from command-line arguments; ends the program on a wrong one."""
-    parser = argparse.ArgumentParser(
-        prog="python -m stack.marketplace",
-        description=f"A rehearsal of the Vast.ai marketplace: {NOTICE}.",
-    )
-    parser.add_argument("--port", type=int, default=0, help="port on 127.0.0.1; 0 takes any")
-    parser.add_argument("--state-dir", type=Path, help="kept between starts; default: forgotten")
-    parser.add_argument("--faults", type=Path, help="JSON list of faults to strike")
-    parser.add_argument("--boot-seconds", type=_positive, default=2.0, help="create to running")
+    parser = begin_parser("marketplace", f"A rehearsal of the Vast.ai marketplace: {NOTICE}.")
+    parser.add_argument("--boot-seconds", type=not_negative, default=2.0, help="create to running")
     parser.add_argument(
         "--time-scale",
-        type=_above_zero,
+        type=above_zero,
         default=1.0,
         help="billing, boot and lag run so much faster",
     )
-    parser.add_argument("--read-lag-seconds", type=_positive, default=0.0, help="of reads")
+    parser.add_argument("--read-lag-seconds", type=not_negative, default=0.0, help="of reads")
     parser.add_argument("--rate-limits", action=argparse.BooleanOptionalAction, default=True)
     parser.add_argument("--credit", type=Decimal, default=Decimal(25), help="dollars prepaid")
     parser.add_argument("--image-bytes", type=int, default=0, help="billed as download per boot")
@@ -35,9 +28,8 @@ def parse_options(arguments: Sequence[str]) -> Settings:
         "--host-command", type=_command, default=HOST_COMMAND, help="JSON list: what a host runs"
     )
     options = parser.parse_args(arguments)
-    state_dir = options.state_dir or Path(tempfile.mkdtemp(prefix="aseagi-marketplace-"))
     return Settings(
-        state_dir=state_dir.absolute(),
+        state_dir=state_dir_of("marketplace", options.state_dir),
         port=options.port,
         boot_seconds=options.boot_seconds,
         time_scale=options.time_scale,
@@ -49,20 +41,6 @@ def parse_options(arguments: Sequence[str]) -> Settings:
         faults_file=options.faults,
         keeps_state=options.state_dir is not None,
     )
-
-
-def _positive(text: str) -> float:
-    number = float(text)
-    if not 0 <= number < float("inf"):
-        raise argparse.ArgumentTypeError("must not be negative")
-    return number
-
-
-def _above_zero(text: str) -> float:
-    number = _positive(text)
-    if not number:
-        raise argparse.ArgumentTypeError("must be above zero")
-    return number
 
 
 def _command(text: str) -> tuple[str, ...]:

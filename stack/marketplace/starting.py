@@ -1,35 +1,20 @@
 """Starting the marketplace as a child process, as the embedded stack and tests do."""
 
 import json
-import sys
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from stack.marketplace.settings import Settings
 from stack.marketplace.store import remembered_keys
-from stack.processes import Child, http_get, plain_environment
-
-READY_SECONDS = 30.0
-STOP_SECONDS = 15.0
-_CODE = Path(__file__).resolve().parent.parent.parent
+from stack.rehearsal.starting import RunningRehearsal, spawn
 
 
 @dataclass(frozen=True, slots=True)
-class RunningMarketplace:
+class RunningMarketplace(RunningRehearsal):
     """A started marketplace: its process, its address, its keys."""
 
-    child: Child
-    url: str
     api_key: str = field(repr=False)
     rehearsal_key: str = field(repr=False)
-
-    def stop(self) -> None:
-        """Stop it and every host it started. Safe to call twice."""
-        self.child.stop()
-
-    def kill(self) -> None:
-        """SIGKILL it, as a power cut would; its hosts die with it."""
-        self.child.kill()
 
 
 def spawn_marketplace(settings: Settings, *, stack_dir: Path | None = None) -> RunningMarketplace:
@@ -39,11 +24,9 @@ def spawn_marketplace(settings: Settings, *, stack_dir: Path | None = None) -> R
     `stack_dir` is the state directory of the stack it belongs to, by default its own.
     """
     keys = remembered_keys(settings.state_dir)
-    child = Child(
+    child = spawn(
         "marketplace",
         [
-            *(sys.executable, "-m", "stack.marketplace"),
-            *("--port", str(settings.port), "--state-dir", str(settings.state_dir)),
             *("--boot-seconds", str(settings.boot_seconds)),
             *("--time-scale", str(settings.time_scale)),
             *("--read-lag-seconds", str(settings.read_lag_seconds)),
@@ -51,15 +34,12 @@ def spawn_marketplace(settings: Settings, *, stack_dir: Path | None = None) -> R
             *("--image-bytes", str(settings.image_bytes)),
             *("--host-command", json.dumps(settings.host_command)),
             "--rate-limits" if settings.rate_limits else "--no-rate-limits",
-            *(() if settings.faults_file is None else ("--faults", str(settings.faults_file))),
         ],
-        state_dir=settings.state_dir if stack_dir is None else stack_dir,
-        env=plain_environment(),
-        cwd=_CODE,
-        stop_seconds=STOP_SECONDS,
-        is_ready=lambda: http_get(settings.port, "/rehearsal/health") is not None,
+        port=settings.port,
+        state_dir=settings.state_dir,
+        faults_file=settings.faults_file,
+        stack_dir=stack_dir,
     )
-    child.start()
     return RunningMarketplace(
         child, f"http://127.0.0.1:{settings.port}", keys.api_key, keys.rehearsal_key
     )
@@ -73,9 +53,5 @@ def start_marketplace(settings: Settings, *, stack_dir: Path | None = None) -> R
         RetryLater: it did not answer in time.
     """
     marketplace = spawn_marketplace(settings, stack_dir=stack_dir)
-    try:
-        marketplace.child.wait_ready(READY_SECONDS)
-    except BaseException:
-        marketplace.stop()
-        raise
+    marketplace.wait_ready()
     return marketplace

@@ -4,25 +4,12 @@ One SQLite file in the state directory. An instance is written when anything hap
 it and before that is answered, so what a client was told survives a SIGKILL.
 """
 
-import json
-import os
 import secrets
 import sqlite3
-from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
-from schema.failures import Misconfigured
 from stack.marketplace.instances import Instance
-
-KEYS_FILE = "keys.json"
-
-
-@dataclass(frozen=True, slots=True)
-class Keys:
-    """The key of the one account, and the key of the rehearsal's own paths."""
-
-    api_key: str = field(repr=False)
-    rehearsal_key: str = field(repr=False)
+from stack.rehearsal.keys import Keys, remember_keys
 
 
 def remembered_keys(state_dir: Path) -> Keys:
@@ -31,20 +18,11 @@ def remembered_keys(state_dir: Path) -> Keys:
     Raises:
         Misconfigured: the file that holds them is not what was written.
     """
-    state_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
-    file = state_dir / KEYS_FILE
-    try:
-        return Keys(**json.loads(file.read_text()))
-    except FileNotFoundError:
-        keys = Keys(secrets.token_hex(32), secrets.token_hex(32))
-    except (ValueError, TypeError) as error:
-        raise Misconfigured(f"{file} is damaged: delete it for new keys") from error
-    unfinished = file.with_suffix(".unfinished")
-    unfinished.unlink(missing_ok=True)
-    with os.fdopen(os.open(unfinished, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600), "w") as out:
-        json.dump(asdict(keys), out)
-    unfinished.replace(file)
-    return keys
+    return remember_keys(state_dir, Keys, _new_keys)
+
+
+def _new_keys() -> Keys:
+    return Keys(api_key=secrets.token_hex(32), rehearsal_key=secrets.token_hex(32))
 
 
 class Store:

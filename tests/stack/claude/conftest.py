@@ -1,7 +1,6 @@
 """A rehearsal of Claude as a real server process, and the official SDK pointed at it."""
 
 import base64
-import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from io import BytesIO
@@ -18,6 +17,7 @@ from PIL import Image
 
 from stack.claude import RunningClaude, Settings, start_claude
 from stack.servers import reserve_ports
+from tests.stack.rehearsals import client_with, keep_files_together, wait_until
 
 MODEL = "claude-haiku-4-5"
 """Thinks only when told to, and takes no effort."""
@@ -26,10 +26,7 @@ THINKER = "claude-haiku-5-5"
 
 def pytest_collection_modifyitems(items: Sequence[pytest.Item]) -> None:
     """Send each file to one worker: its tests share a server."""
-    here = Path(__file__).parent
-    for item in items:
-        if here == item.path.parent:
-            item.add_marker(pytest.mark.xdist_group(f"claude-{item.path.stem}"))
+    keep_files_together(items, Path(__file__).parent)
 
 
 @dataclass
@@ -142,25 +139,13 @@ def text_of(message: Message) -> str:
     return "".join(block.text for block in message.content if block.type == "text")
 
 
-def wait_until(holds: Callable[[], bool], seconds: float = 20) -> None:
-    deadline = time.monotonic() + seconds
-    while not holds():
-        assert time.monotonic() < deadline, "did not happen in time"
-        time.sleep(0.02)
-
-
 def open_site(settings: Settings) -> Site:
     running = start_claude(settings)
 
     def client(key: str) -> Anthropic:
         return Anthropic(base_url=running.url, api_key=key, max_retries=0, timeout=30)
 
-    control = httpx.Client(
-        base_url=running.url,
-        headers={"Authorization": f"Bearer {running.rehearsal_key}"},
-        timeout=20,
-        trust_env=False,
-    )
+    control = client_with(running.rehearsal_key, running.url)
     return Site(running, client(running.api_key), client(running.other_api_key), control)
 
 

@@ -17,8 +17,8 @@ from tests.stack.claude.conftest import (
     request_of,
     said,
     text_of,
-    wait_until,
 )
+from tests.stack.rehearsals import wait_until
 
 
 def test_a_batch_is_processed_and_its_results_match_by_id(site: Site) -> None:

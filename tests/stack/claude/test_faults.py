@@ -13,8 +13,9 @@ import pytest
 
 from schema.failures import Misconfigured
 from stack.claude import Settings
-from stack.claude.faults import KINDS, Fault, FaultBook, read_faults
+from stack.claude.faults import FAULTS, KINDS, Fault, FaultBook
 from stack.claude.serving import serve
+from stack.rehearsal.faults import read_faults
 from tests.stack.claude.conftest import (
     MODEL,
     THINKER,
@@ -218,7 +219,7 @@ def test_faults_can_come_from_a_file(open_claude: Open, tmp_path: Path) -> None:
 def test_a_file_that_holds_no_faults_is_said_at_start(tmp_path: Path) -> None:
     file = tmp_path / "faults.json"
     with pytest.raises(Misconfigured, match="cannot be read"):
-        read_faults(file)
+        read_faults(file, FAULTS)
     file.write_text('[{"on": "messages", "kind": "expired"}]')
     with pytest.raises(Misconfigured, match="there are: 429"):
         serve(Settings(state_dir=tmp_path, faults_file=file))

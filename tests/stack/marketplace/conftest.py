@@ -1,7 +1,6 @@
 """A marketplace as a real server process, and an HTTP client for it."""
 
 import sys
-import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from decimal import Decimal
@@ -13,16 +12,14 @@ import pytest
 
 from stack.marketplace import RunningMarketplace, Settings, start_marketplace
 from stack.servers import reserve_ports
+from tests.stack.rehearsals import client_with, keep_files_together, wait_until
 
 SLEEPER = (sys.executable, "-c", "import time; print('reading', flush=True); time.sleep(600)")
 
 
 def pytest_collection_modifyitems(items: Sequence[pytest.Item]) -> None:
     """Send each file to one worker: its tests share a marketplace."""
-    here = Path(__file__).parent
-    for item in items:
-        if here == item.path.parent:
-            item.add_marker(pytest.mark.xdist_group(f"marketplace-{item.path.stem}"))
+    keep_files_together(items, Path(__file__).parent)
 
 
 @dataclass
@@ -80,25 +77,15 @@ class Site:
         return Decimal(str(self.http.get("/api/v0/users/current").json()["credit"]))
 
 
-def wait_until(holds: Callable[[], bool], seconds: float = 15) -> None:
-    deadline = time.monotonic() + seconds
-    while not holds():
-        assert time.monotonic() < deadline, "did not happen in time"
-        time.sleep(0.02)
-
-
 def open_site(settings: Settings) -> Site:
     running = start_marketplace(settings)
 
-    def client(key: str) -> httpx.Client:
-        return httpx.Client(
-            base_url=running.url,
-            headers={"Authorization": f"Bearer {key}"},
-            timeout=20,
-            trust_env=False,
-        )
-
-    return Site(running, settings, client(running.api_key), client(running.rehearsal_key))
+    return Site(
+        running,
+        settings,
+        client_with(running.api_key, running.url),
+        client_with(running.rehearsal_key, running.url),
+    )
 
 
 def settings_in(folder: Path, **changes: Any) -> Settings:

@@ -8,7 +8,8 @@ from typing import Any
 import httpx
 import pytest
 
-from tests.stack.marketplace.conftest import Site, wait_until
+from tests.stack.marketplace.conftest import Site
+from tests.stack.rehearsals import wait_until
 
 Open = Callable[..., Site]
 

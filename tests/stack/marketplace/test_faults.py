@@ -9,7 +9,8 @@ import pytest
 
 from stack.marketplace.faults import KINDS, Fault, FaultBook
 from stack.marketplace.limits import LIMITS, RateLimits
-from tests.stack.marketplace.conftest import Site, wait_until
+from tests.stack.marketplace.conftest import Site
+from tests.stack.rehearsals import wait_until
 
 Open = Callable[..., Site]
 

@@ -12,7 +12,8 @@ import psutil
 import pytest
 
 from stack.processes import plain_environment
-from tests.stack.marketplace.conftest import Site, open_site, wait_until
+from tests.stack.marketplace.conftest import Site, open_site
+from tests.stack.rehearsals import wait_until
 
 Open = Callable[..., Site]
 
