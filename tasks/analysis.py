@@ -98,17 +98,19 @@ async def embed_what_lacks(pool: Pool) -> int:
     Those that were there before search by meaning was, before the model changed, or whose
     analysis failed. Retried when the database is away; idempotent: a document is one transaction.
     """
-    embedded = 0
+    embedded: set[UUID] = set()
     while True:
         async with pool.connection() as db:
-            documents = await documents_without_embeddings(db, model=MODEL, limit=BACKFILL)
+            found = await documents_without_embeddings(db, model=MODEL, limit=BACKFILL)
+        # One that is found again was stored and still lacks it: trying on would never end.
+        documents = [document for document in found if document.document_id not in embedded]
         if not documents:
-            return embedded
+            return len(embedded)
         for document in documents:
             embeddings = await asyncio.to_thread(_embed_all, document.pages)
             async with pool.connection() as db:
                 await store_embeddings(db, document.document_id, embeddings, model=MODEL)
-        embedded += len(documents)
+            embedded.add(document.document_id)
 
 
 def _embed_all(pages: Sequence[str]) -> list[Embedding | None]:

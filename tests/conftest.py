@@ -38,6 +38,8 @@ from tests.sql.house import House
 collect_ignore = ["host"]
 """Run by the Python of a host, which has Torch and no Postgres: tests/host/conftest.py."""
 
+HOME = Path(__file__).parents[1]
+
 TEMPLATE = "aseagi_template"
 STOP_SECONDS = 30
 
@@ -70,6 +72,15 @@ class DatabaseServer:
         finally:
             with psycopg.connect(self.dsn("postgres"), autocommit=True) as owner:
                 owner.execute(drop)
+
+
+@pytest.fixture(scope="session")
+def host_python() -> Path:
+    """The Python of the environment that `make host` installs from the host's lock."""
+    python = HOME / ".venv-host" / "bin" / "python"
+    if not python.exists():
+        pytest.skip("what a host installs is not here: make host")
+    return python
 
 
 @dataclass

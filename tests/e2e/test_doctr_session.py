@@ -33,15 +33,6 @@ READ_SECONDS = 150
 
 
 @pytest.fixture
-def host_python() -> Path:
-    """The Python of the environment that `make host` installs from the host's lock."""
-    python = HOME / ".venv-host" / "bin" / "python"
-    if not python.exists():
-        pytest.skip("what a host installs is not here: make host")
-    return python
-
-
-@pytest.fixture
 async def nobody_reads(stack: Stack, empty: None) -> AsyncGenerator[None]:
     """No session begins by itself."""
     before = await load(Reading)

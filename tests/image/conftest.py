@@ -10,15 +10,6 @@ DOCKERFILE = "gpu_image/Dockerfile"
 
 
 @pytest.fixture(scope="session")
-def host_python() -> Path:
-    """The Python of the environment that `make host` installs from the host's lock."""
-    python = HOME / ".venv-host" / "bin" / "python"
-    if not python.exists():
-        pytest.skip("what a host installs is not here: make host")
-    return python
-
-
-@pytest.fixture(scope="session")
 def context() -> frozenset[str]:
     """The files that a builder is handed, chosen by Docker's own reading of .dockerignore."""
     lines = (HOME / ".dockerignore").read_text().splitlines()

@@ -26,6 +26,7 @@ from typing import Any, Generic, TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
+from gpu_image.bake_weights import MODELS
 from gpu_image.engines.doctr.boxes import BoxRules
 from schema.failures import Misconfigured
 
@@ -41,8 +42,8 @@ merge_texts: Callable[[list[str], float, float], str] = importlib.import_module(
 ).merge_multi_strings
 """docTR's: the text of a word from those of crops of it that overlap."""
 
-DETECTION, RECOGNITION = "fast_base", "crnn_vgg16_bn"
-ORIENTATION = "mobilenet_v3_small_page_orientation"
+DETECTION, RECOGNITION, ORIENTATION = MODELS
+"""What is read with unless chosen otherwise: the nets whose weights the image has."""
 
 WEIGHTS_FOLDER = "ASEAGI_DOCTR_WEIGHTS"
 """Environment variable: take `NAME.pt` from this folder instead of docTR's own weights.
