@@ -133,7 +133,8 @@ def print_analysis(analysis: "Analysis") -> None:
     """Print what a lawyer asks first: which case, who, how much, what is due, what happened."""
     a = analysis
     _line("subtype", a.subtype)
-    _line("court", ", case ".join(part for part in (a.court, a.case_number) if part))
+    _line("court", a.court)
+    _line("case", a.case_number)
     _line("filed", a.filing_date)
     _line("served", a.service_date)
     _line("handle with care", ", ".join(flag.value for flag in a.sensitivity))

@@ -66,8 +66,8 @@ async def show_summary(progress: Progress, usage: Usage, engine: str) -> None:
             f"| share of time spent reading | {progress.reading_seconds / progress.seconds:.0%} |\n"
             f"| pages per second while reading | {rate:.2f} |\n"
             f"| GPU busy | {_share(usage.gpu_busy)} |\n"
-            f"| most GPU memory | {usage.gpu_peak_bytes / 1e9:.1f} GB |\n"
-            f"| most host memory | {usage.host_peak_bytes / 1e9:.1f} GB |\n"
+            f"| most GPU memory | {_gigabytes(usage.gpu_peak_bytes)} |\n"
+            f"| most host memory | {_gigabytes(usage.host_peak_bytes)} |\n"
             f"| cost of the host so far, without traffic | {_dollars(progress.dollars)} |\n"
         ),
     )
@@ -75,6 +75,10 @@ async def show_summary(progress: Progress, usage: Usage, engine: str) -> None:
 
 def _share(share: float | None) -> str:
     return "no NVIDIA GPU" if share is None else f"{share:.0%}"
+
+
+def _gigabytes(size: int) -> str:
+    return f"{size / 1e9:.1f} GB" if size else "not known"
 
 
 def _dollars(dollars: float | None) -> str:

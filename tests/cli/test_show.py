@@ -40,11 +40,17 @@ def shown(analysis: Analysis) -> str:
 
 def test_court_case_dates_people_and_duties_are_shown() -> None:
     text = shown(ORDER)
-    assert "court: Superior Court of California, case RG23-012345" in text
+    assert "court: Superior Court of California case: RG23-012345" in text
     assert "filed: 2024-03-04" in text
     assert "handle with care: sealed" in text
     assert "judge: Maria Lopez" in text
     assert "2024-03-22: Defendant: produce all documents (page 2)" in text
+
+
+def test_a_case_number_without_a_court_is_not_called_a_court() -> None:
+    text = shown(ORDER.model_copy(update={"court": None}))
+    assert "case: RG23-012345" in text
+    assert "court:" not in text
 
 
 def test_a_quote_that_the_page_does_not_hold_is_said_to_be_missing() -> None:
