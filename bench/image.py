@@ -26,7 +26,13 @@ from gpu_image.bake_weights import MODELS
 
 HOME = Path(__file__).parent.parent
 LOCK = HOME / "requirements" / "host.lock"
-CODE = ("schema/**/*.py", "gpu_image/**/*.py", "flows/ocr.py", "tasks/reading.py")
+CODE = (
+    "schema/**/*.py",
+    "rendering/**/*.py",
+    "gpu_image/**/*.py",
+    "flows/ocr.py",
+    "tasks/reading.py",
+)
 
 LEFT_OUT = ("torch/include", "libcusolverMg.so", ".alt.so")
 TESTS_LEFT_OUT = ("numpy", "scipy", "sympy")

@@ -45,7 +45,7 @@ from gpu_image.engines.doctr.crops import cut_words
 from gpu_image.engines.doctr.engine import DoctrEngine, Sizes
 from gpu_image.engines.doctr.frame import Frame
 from gpu_image.engines.doctr.nets import Nets, Pending, Pictures, Read
-from gpu_image.render import JPEG, open_document
+from rendering.pages import JPEG, open_document
 from samples.paper import Sheet, jpeg, rendered, scanned
 from schema.failures import Failure
 from schema.ocr import PageText

@@ -21,7 +21,7 @@ from rich.table import Table
 
 from bench.results import Figure, write_results
 from gpu_image.engines import OcrEngine, PageRef, load_engine
-from gpu_image.render import MEDIA_TYPES, open_document
+from rendering.pages import MEDIA_TYPES, open_document
 from schema.failures import BadInput, Failure
 
 SAMPLES = Path(__file__).parent.parent / "samples"

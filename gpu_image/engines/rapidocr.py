@@ -28,7 +28,7 @@ from rapidocr.ch_ppocr_rec.typings import TextRecInput, WordInfo
 from gpu_image.cores import usable_cores
 from gpu_image.engines import Outcome, PageRef
 from gpu_image.layout import FoundWord, Quad, page_text
-from gpu_image.render import Document, Pixels, open_document
+from rendering.pages import Document, Pixels, open_document
 from schema.failures import BadInput, Failure, Stage
 from schema.ocr import PageText
 

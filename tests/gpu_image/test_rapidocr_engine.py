@@ -8,7 +8,7 @@ import pytest
 from PIL import Image
 
 from gpu_image.engines import OcrEngine, PageRef, load_engine
-from gpu_image.render import PDF, PNG
+from rendering.pages import PDF, PNG
 from samples.paper import Gray, Sheet, faxed, pdf, photographed, rendered
 from schema.failures import Failure
 from schema.ocr import PageText

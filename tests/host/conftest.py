@@ -16,7 +16,7 @@ HOME = Path(__file__).parents[2]
 os.environ["ASEAGI_DOCTR_WEIGHTS"] = str(HOME / "training" / "weights")
 
 from gpu_image.engines.doctr.engine import DoctrEngine, Sizes  # noqa: E402
-from gpu_image.render import Pixels  # noqa: E402
+from rendering.pages import Pixels  # noqa: E402
 from samples.paper import Sheet, rendered, scanned  # noqa: E402
 
 COMPACT = "db_mobilenet_v3_large+crnn_mobilenet_v3_small"

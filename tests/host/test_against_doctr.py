@@ -20,7 +20,7 @@ from gpu_image.engines.doctr.frame import Frame
 from gpu_image.engines.doctr.jobs import Render
 from gpu_image.engines.doctr.nets import Nets
 from gpu_image.engines.doctr.worker import Worker
-from gpu_image.render import PNG, Pixels
+from rendering.pages import PNG, Pixels
 from tests.host.conftest import COMPACT, TEXT, page_saying
 
 torch: Any = importlib.import_module("torch")

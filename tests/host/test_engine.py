@@ -21,7 +21,7 @@ from gpu_image.engines.doctr import nets as doctr_nets
 from gpu_image.engines.doctr.boxes import Map
 from gpu_image.engines.doctr.engine import DoctrEngine, EngineBroken, Sizes
 from gpu_image.engines.doctr.nets import Nets, Pending, Pictures
-from gpu_image.render import JPEG, PDF, PNG, Pixels
+from rendering.pages import JPEG, PDF, PNG, Pixels
 from samples.paper import Sheet, pdf, photographed
 from schema.failures import Failure, Misconfigured
 from schema.ocr import PageText

@@ -15,7 +15,7 @@ from gpu_image.engines.doctr.arena import Arena
 from gpu_image.engines.doctr.jobs import Answer, Render, Size, Trouble
 from gpu_image.engines.doctr.worker import Worker
 from gpu_image.engines.doctr.workers import WorkerPool
-from gpu_image.render import PDF
+from rendering.pages import PDF
 
 SECONDS = 30.0
 

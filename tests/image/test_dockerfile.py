@@ -14,7 +14,10 @@ LINES = re.sub(r"\\\n\s*", "", (HOME / DOCKERFILE).read_text()).splitlines()
 IMPORT_ALONE = """
 import sys
 import flows.ocr, gpu_image.entrypoint, gpu_image.bake_weights
-ours = {"flows", "gpu_image", "schema", "tasks", "sql", "blocks", "work_pools", "stack", "cli"}
+ours = {
+    "flows", "gpu_image", "rendering", "schema", "tasks",
+    "sql", "blocks", "work_pools", "stack", "cli",
+}
 for name, module in sorted(sys.modules.items()):
     if name.split(".")[0] in ours:
         print(module.__file__)
@@ -46,7 +49,7 @@ def test_the_installer_is_the_one_of_the_makefile() -> None:
 def test_a_builder_is_handed_only_what_a_host_runs(context: frozenset[str]) -> None:
     allowed = re.compile(
         r"pyproject\.toml|README\.md|\.dockerignore|requirements/(host\.lock|build\.txt)"
-        r"|(schema|gpu_image)/.*|flows/(__init__|ocr)\.py|tasks/(__init__|reading)\.py"
+        r"|(schema|rendering|gpu_image)/.*|flows/(__init__|ocr)\.py|tasks/(__init__|reading)\.py"
     )
     assert [path for path in sorted(context) if not allowed.fullmatch(path)] == []
     assert not any(path.endswith(".pyc") for path in context)

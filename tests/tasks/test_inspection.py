@@ -11,7 +11,7 @@ import pypdfium2 as pdfium
 import pytest
 from PIL import Image, ImageFile
 
-from gpu_image import render
+from rendering import pages
 from schema.failures import BadInput
 from tasks import inspection
 from tasks.inspection import inspect
@@ -86,8 +86,8 @@ def test_a_photo_that_is_cut_off_is_damaged(tmp_path: Path) -> None:
 
 
 def test_what_is_taken_in_is_what_can_be_read() -> None:
-    assert inspection.MAX_IMAGE_PIXELS == render.MAX_STORED_PIXELS
-    assert inspection.MAX_WHOLE_IMAGE_PIXELS == render.MAX_WHOLE_PIXELS
+    assert inspection.MAX_IMAGE_PIXELS == pages.MAX_STORED_PIXELS
+    assert inspection.MAX_WHOLE_IMAGE_PIXELS == pages.MAX_WHOLE_PIXELS
 
 
 @pytest.mark.parametrize(("file", "progressive"), [("a.png", False), ("a.jpg", True)])

@@ -16,7 +16,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from gpu_image.render import MAX_PAGE_PIXELS, Pixels
+from rendering.pages import MAX_PAGE_PIXELS, Pixels
 
 THUMBNAIL_PIXELS = 512
 """Side of the picture that the orientation net sees."""

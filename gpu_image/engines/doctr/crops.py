@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from gpu_image.engines.doctr.arena import CROP_HEIGHT, CROP_WIDTH
 from gpu_image.engines.doctr.boxes import Boxes
 from gpu_image.engines.doctr.resize import is_gray, resize_into
-from gpu_image.render import Pixels
+from rendering.pages import Pixels
 
 SPLIT_FROM_RATIO = 8
 """A word more times as long as high is split ..."""

@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from gpu_image.engines.doctr.resize import is_gray, resize_into
-from gpu_image.render import Pixels
+from rendering.pages import Pixels
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,7 +9,7 @@ in 256 is enough to make a net read another letter. Most scans are gray: one pla
 import numpy as np
 from PIL import Image
 
-from gpu_image.render import Pixels
+from rendering.pages import Pixels
 
 
 def is_gray(picture: Pixels) -> bool:

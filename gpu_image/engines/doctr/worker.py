@@ -35,7 +35,7 @@ from gpu_image.engines.doctr.jobs import (
     Turn,
 )
 from gpu_image.layout import FoundWord, page_text
-from gpu_image.render import Document, open_document
+from rendering.pages import Document, open_document
 from schema.failures import BadInput
 from schema.ocr import PageText
 

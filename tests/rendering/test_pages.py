@@ -17,8 +17,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image, ImageChops, ImageOps
 
-from gpu_image import render
-from gpu_image.render import (
+from rendering import pages
+from rendering.pages import (
     JPEG,
     MAX_PAGE_PIXELS,
     PDF,
@@ -160,8 +160,8 @@ def test_a_jpeg_beyond_what_can_be_decoded_is_refused_with_its_limit(
 def test_a_photo_shrunk_and_turned_in_strips_is_the_one_done_at_once(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, orientation: int
 ) -> None:
-    monkeypatch.setattr(render, "MAX_PAGE_PIXELS", 250_000)
-    monkeypatch.setattr(render, "_STRIP_PIXELS", 30_000)
+    monkeypatch.setattr(pages, "MAX_PAGE_PIXELS", 250_000)
+    monkeypatch.setattr(pages, "_STRIP_PIXELS", 30_000)
     exif = Image.Exif()
     exif[0x0112] = orientation
     stored = Image.merge("RGB", [Image.effect_noise((1100, 700), 30) for _ in range(3)])
@@ -180,7 +180,7 @@ def megabytes(work: str, *arguments: str) -> float:
     script = """
         import sys
         from pathlib import Path
-        from gpu_image.render import JPEG, MAX_PAGE_PIXELS, PDF, open_document
+        from rendering.pages import JPEG, MAX_PAGE_PIXELS, PDF, open_document
 
         def status(key):
             lines = Path("/proc/self/status").read_text().splitlines()
@@ -532,8 +532,8 @@ def test_a_picture_too_coarse_to_be_read_is_enlarged_as_before(tmp_path: Path) -
 def test_a_scan_of_many_pixels_is_bounded_like_a_photo(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(render, "MAX_PAGE_PIXELS", 500_000)
-    monkeypatch.setattr(render, "MAX_DECODED_PIXELS", 1_000_000)
+    monkeypatch.setattr(pages, "MAX_PAGE_PIXELS", 500_000)
+    monkeypatch.setattr(pages, "MAX_DECODED_PIXELS", 1_000_000)
     path = replace(PLAIN, page="/Rotate 90").written(tmp_path / "scan.pdf")
     page = first_page(path, PDF)
     assert 480_000 < page.shape[0] * page.shape[1] <= 500_000
@@ -602,10 +602,10 @@ def test_pages_may_be_read_from_several_threads(tmp_path: Path) -> None:
     path = tmp_path / "mixed.pdf"
     path.write_bytes(pdf([scan, sheet] * 6))
     with open_document(path, PDF) as document, ThreadPoolExecutor(4) as threads:
-        pages = list(threads.map(document.page, range(1, 13)))
-    assert [page.shape[0] for page in pages] == [1650, 2200] * 6
-    for page in pages[2:]:
-        np.testing.assert_array_equal(page, pages[0 if page.shape[0] == 1650 else 1])
+        seen = list(threads.map(document.page, range(1, 13)))
+    assert [page.shape[0] for page in seen] == [1650, 2200] * 6
+    for page in seen[2:]:
+        np.testing.assert_array_equal(page, seen[0 if page.shape[0] == 1650 else 1])
 
 
 @pytest.mark.parametrize("seen", [HIDDEN_TEXT, SEEN_TEXT], ids=["taken", "rendered"])
