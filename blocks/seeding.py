@@ -11,6 +11,7 @@ from urllib.parse import urlsplit
 from prefect.blocks.core import Block
 from pydantic import SecretStr
 
+from blocks.claude import Claude
 from blocks.database import Database
 from blocks.gateway import Gateway
 from blocks.loading import NAME
@@ -27,6 +28,7 @@ ALL_BLOCKS: tuple[type[Block], ...] = (
     Reading,
     Spending,
     VastAccount,
+    Claude,
 )
 
 
@@ -80,6 +82,13 @@ def blocks_from_environment(environment: Mapping[str, str]) -> list[Block]:
             api_key=SecretStr(account),
         )
     ]
+    # Nor is Claude: without a key, rules analyse.
+    claude = {
+        field: environment[variable].strip()
+        for field in Claude.model_fields
+        if field != "models" and (variable := f"ASEAGI_CLAUDE_{field.upper()}") in environment
+    }
+    asked = [Claude.model_validate(claude)] if claude.get("api_key") else []
     return [
         Database(
             dsn=SecretStr(_required(environment, "ASEAGI_DATABASE_URL")),
@@ -93,6 +102,7 @@ def blocks_from_environment(environment: Mapping[str, str]) -> list[Block]:
         Reading.model_validate(reading),
         Spending.model_validate(spending),
         *(rented if account else []),
+        *asked,
     ]
 
 

@@ -6,13 +6,27 @@ from prefect import flow
 from prefect.artifacts import acreate_table_artifact
 from pydantic import BaseModel, Field
 
+from blocks.claude import Claude
 from blocks.database import Database
-from blocks.loading import load
+from blocks.loading import load, load_if_there
+from blocks.object_storage import ObjectStorage
+from blocks.spending import Spending
 from schema.lanes import Lane
+from sql.connection import Pool
 from sql.embeddings import lacks_embeddings
 from sql.jobs import AnalysisJob, claim_for_analysis, count_ready_for_analysis
-from tasks.analysis import CLAIM_FOR, Analysed, analyse_documents, embed_what_lacks
-from tasks.drains import LINGER_SECONDS, single_flight
+from tasks.analysis import (
+    CLAIM_FOR,
+    Analysed,
+    analyse_by_rules,
+    analyse_document,
+    embed_what_lacks,
+    finish,
+)
+from tasks.claude.analyst import Finished
+from tasks.claude.calling import Caller, limits_of
+from tasks.claude.draining import ClaudeDrain, Work
+from tasks.drains import LINGER_SECONDS, Drain, single_flight
 from tasks.meaning import MODEL
 from tasks.progress import DrainProgress
 
@@ -25,6 +39,9 @@ class AnalyseReport(BaseModel):
 
     completed: int = Field(default=0, description="Documents analysed.")
     failed: int = Field(default=0, description="Documents that could not be analysed.")
+    incomplete: int = Field(
+        default=0, description="Documents completed without all that Claude was asked for."
+    )
     embedded: int = Field(
         default=0, description="Finished documents embedded afterwards, for search by meaning."
     )
@@ -35,35 +52,29 @@ class AnalyseReport(BaseModel):
 async def analyse(linger_seconds: float = LINGER_SECONDS) -> AnalyseReport:
     """Analyse every document that is read, and whatever is read while this runs.
 
-    Then embed finished documents that lack it, for search by meaning; analysis embeds its own.
-    One drain runs at a time; a second one ends at once. Safe to kill at any point: a
-    document's analysis and the end of its job are one transaction.
+    With Claude where there is a block for it, and what waits for the night only at night, in
+    batches at half the price; else by rules. Then embed finished documents that lack it, for
+    search by meaning; analysis embeds its own. One drain runs at a time; a second one ends at
+    once. Safe to kill at any point: a document's analysis and the end of its job are one
+    transaction, and what was asked of Claude is on record.
 
     Args:
         linger_seconds: How long nothing new must come before the drain ends.
     """
     database = await load(Database)
+    claude = await load_if_there(Claude)
     analysed: list[Analysed] = []
     embedded = 0
     async with single_flight(database, "analyse") as drain:
         if drain is None:
             return AnalyseReport(another_drain=True)
-        holder = drain.holder
+        size = 2 if claude is None else 2 + claude.calls_at_a_time
         try:
-            async with database.pool(max_size=2) as pool:
-                progress = DrainProgress("documents")
-
-                async def fetch() -> list[AnalysisJob]:
-                    async with pool.connection() as db:
-                        return await claim_for_analysis(
-                            db, holder=holder, limit=BATCH, ttl=CLAIM_FOR, lanes=list(Lane)
-                        )
-
-                async for batch in drain.batches(fetch, linger_seconds=linger_seconds):
-                    analysed += await analyse_documents(batch, len(batch), holder, pool)
-                    async with pool.connection() as db:
-                        waiting = await count_ready_for_analysis(db)
-                    await progress.add(len(batch), waiting=waiting)
+            async with database.pool(max_size=size) as pool:
+                if claude is None:
+                    await _by_rules(drain, pool, analysed, linger_seconds)
+                else:
+                    await _with_claude(claude, drain, pool, analysed, linger_seconds)
                 async with pool.connection() as db:
                     lacking = await lacks_embeddings(db, model=MODEL)
                 if lacking:
@@ -72,13 +83,60 @@ async def analyse(linger_seconds: float = LINGER_SECONDS) -> AnalyseReport:
             await _show(analysed)
     outcomes = Counter(one.outcome for one in analysed)
     return AnalyseReport(
-        completed=outcomes["completed"], failed=outcomes["failed"], embedded=embedded
+        completed=outcomes["completed"],
+        failed=outcomes["failed"],
+        incomplete=sum(one.outcome == "completed" and bool(one.reason) for one in analysed),
+        embedded=embedded,
     )
+
+
+async def _by_rules(
+    drain: Drain, pool: Pool, analysed: list[Analysed], linger_seconds: float
+) -> None:
+    progress = DrainProgress("documents")
+    lanes = list(Lane)
+
+    async def fetch() -> list[AnalysisJob]:
+        async with pool.connection() as db:
+            return await claim_for_analysis(
+                db, holder=drain.holder, limit=BATCH, ttl=CLAIM_FOR, lanes=lanes
+            )
+
+    async for batch in drain.batches(fetch, linger_seconds=linger_seconds):
+        analysed += await analyse_by_rules(batch, len(batch), drain.holder, pool)
+        async with pool.connection() as db:
+            waiting = await count_ready_for_analysis(db, lanes=lanes)
+        await progress.add(len(batch), waiting=waiting)
+
+
+async def _with_claude(
+    claude: Claude,
+    drain: Drain,
+    pool: Pool,
+    analysed: list[Analysed],
+    linger_seconds: float,
+) -> None:
+    storage, spending = await load(ObjectStorage), await load(Spending)
+    progress = DrainProgress("documents")
+
+    async def complete(job: AnalysisJob, finished: Finished) -> None:
+        analysed.append(await finish(job, finished, holder=drain.holder, pool=pool))
+        async with pool.connection() as db:
+            waiting = await count_ready_for_analysis(db, lanes=list(Lane))
+        await progress.add(1, waiting=waiting)
+
+    async def as_task(job: AnalysisJob, work: Work) -> None:
+        await analyse_document(job.document_id.hex[:8], work)
+
+    async with claude.client() as client:
+        caller = Caller(claude, client, pool, limits_of(claude, spending), holder=drain.holder)
+        asking = ClaudeDrain(drain, caller, storage, complete, around=as_task)
+        await asking.run(linger_seconds=linger_seconds)
 
 
 async def _show(analysed: list[Analysed]) -> None:
     """Leave the run's closing table, of a failed run too: what each document is, what failed."""
-    failed_first = sorted(analysed, key=lambda one: (one.outcome != "failed", one.file_name))
+    failed_first = sorted(analysed, key=lambda one: (not one.reason, one.file_name))
     await acreate_table_artifact(
         key="analysed",
         description=f"{len(analysed)} documents. The offline analyst costs nothing.",
@@ -88,6 +146,7 @@ async def _show(analysed: list[Analysed]) -> None:
                 "outcome": one.outcome,
                 "type": one.document_type or "",
                 "title": one.title or "",
+                "analyst": one.analyst or "",
                 "reason": one.reason or "",
             }
             for one in failed_first[:ARTIFACT_ROWS]

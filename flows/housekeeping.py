@@ -10,13 +10,17 @@ from prefect import flow
 from prefect.artifacts import acreate_markdown_artifact
 from pydantic import BaseModel, Field
 
+from blocks.claude import Claude
 from blocks.database import Database
-from blocks.loading import load
+from blocks.loading import load, load_if_there
 from blocks.object_storage import ObjectStorage
 from blocks.reading import Reading
 from blocks.spending import Spending
 from schema.failures import AseagiError, RetryLater
+from schema.lanes import DAYTIME, Lane
 from sql.arrivals import count_waiting_arrivals
+from sql.claude import batches_due
+from sql.connection import Connection
 from sql.drains import is_held
 from sql.embeddings import lacks_embeddings
 from sql.jobs import count_ready_for_analysis
@@ -121,12 +125,11 @@ async def _put_right(
 
 
 async def _wake_drains(database: Database) -> list[str]:
+    with_claude = await load_if_there(Claude) is not None
     async with database.connect() as db:
         waiting = {
-            "ingest": await count_waiting_arrivals(db) and not await is_held(db, "ingest"),
-            "analyse": (
-                await count_ready_for_analysis(db) or await lacks_embeddings(db, model=MODEL)
-            )
+            "ingest": await count_waiting_arrivals(db) > 0 and not await is_held(db, "ingest"),
+            "analyse": await _is_to_analyse(db, with_claude=with_claude)
             and not await is_held(db, "analyse"),
         }
     return [
@@ -134,6 +137,15 @@ async def _wake_drains(database: Database) -> list[str]:
         for name, needed in waiting.items()
         if needed and await start_unless_about_to(f"{name}/{name}")
     ]
+
+
+async def _is_to_analyse(db: Connection, *, with_claude: bool) -> bool:
+    lanes = DAYTIME if with_claude else list(Lane)
+    return (
+        await count_ready_for_analysis(db, lanes=lanes) > 0
+        or (with_claude and bool(await batches_due(db)))
+        or await lacks_embeddings(db, model=MODEL)
+    )
 
 
 async def _show(report: HousekeepingReport, troubles: Sequence[str]) -> None:

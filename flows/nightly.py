@@ -15,7 +15,7 @@ from blocks.reading import Reading
 from blocks.spending import Spending
 from schema.lanes import Lane
 from sql.charges import month_to_date
-from sql.controls import read_controls
+from sql.controls import open_night, read_controls
 from sql.jobs import count_queue, count_unfinished, failed_since
 from tasks.dispatch import close_lost_sessions, dispatch
 from tasks.drains import single_flight
@@ -40,6 +40,8 @@ class NightlyReport(BaseModel):
 async def nightly(longest_hours: float = 6) -> NightlyReport:
     """Open the nightly lane, wait until it is empty, and leave a digest.
 
+    While the night is open, the `analyse` drain analyses this lane too: with Claude in batches.
+
     Safe to kill: pages and jobs wait in Postgres, and tomorrow's run finds them.
 
     Args:
@@ -50,6 +52,8 @@ async def nightly(longest_hours: float = 6) -> NightlyReport:
     reading, spending = await load(Reading), await load(Spending)
     async with single_flight(database, "nightly") as turn:
         if turn is not None:
+            async with database.connect() as db:
+                await open_night(db, hours=longest_hours)
             await watch_bucket(storage, database)
             await accrue_fixed_costs(database, spending.fixed_dollars_per_month)
         progress, done = DrainProgress("documents"), await _finished(database)

@@ -16,6 +16,7 @@ from typing import Annotated, Any, Final, Literal, cast
 from pydantic import (
     AfterValidator,
     BaseModel,
+    BeforeValidator,
     ConfigDict,
     Field,
     WithJsonSchema,
@@ -108,8 +109,16 @@ Quote = Annotated[
     Field(description="Verbatim from the page, at most 500 characters."),
 ]
 PageNumber = Annotated[int, _is(lambda number: number >= 1, "pages are counted from 1")]
+
+
+def _plain(value: object) -> object:
+    """A sum as people write it, without dollar sign and separators."""
+    return value.replace(",", "").strip("$ ") if isinstance(value, str) else value
+
+
 Value = Annotated[
     Decimal,
+    BeforeValidator(_plain),
     WithJsonSchema({"type": "string", "description": "Digits with a decimal point: -1250.00"}),
 ]
 Currency = Annotated[
@@ -204,15 +213,9 @@ class Obligation(Quoted):
     ] = None
 
 
-class Analysis(_Model):
-    """The facts of one document."""
+class Whole(_Model):
+    """What a document is as a whole."""
 
-    version: Literal[2] = ANALYSIS_VERSION
-    analyst: Annotated[
-        str,
-        _at_most(100),
-        Field(description="Who answered: `offline rules 2`, a model's name, a person."),
-    ]
     type: DocumentType
     subtype: Annotated[str, _at_most(100)] | None = None
     title: Annotated[str, _at_most(300)]
@@ -225,24 +228,35 @@ class Analysis(_Model):
     service_date: Annotated[date | None, Field(description="When this document was served.")] = None
     court: Name | None = None
     case_number: Annotated[str, _at_most(100)] | None = None
-    dates: list[DatedFact] = []
-    parties: list[Party] = []
-    people: list[Person] = []
-    organisations: list[Organisation] = []
-    amounts: list[Amount] = []
     summary: Annotated[str, _at_most(4000)]
-    key_facts: list[KeyFact] = []
-    timeline: list[TimelineEntry] = []
-    obligations: list[Obligation] = []
     language: Annotated[
         str, _at_most(20), Field(description="ISO 639-1 code, or `und` if undetermined.")
     ]
-    sensitivity: list[Sensitivity] = []
     confidence: Annotated[
         float,
         _is(lambda share: 0 <= share <= 1, "confidence is between 0 and 1"),
         Field(description="0 to 1: how much a reader may rely on type, title and date."),
     ]
+
+
+class Analysis(Whole):
+    """The facts of one document."""
+
+    version: Literal[2] = ANALYSIS_VERSION
+    analyst: Annotated[
+        str,
+        _at_most(100),
+        Field(description="Who answered: `offline rules 2`, a model's name, a person."),
+    ]
+    dates: list[DatedFact] = []
+    parties: list[Party] = []
+    people: list[Person] = []
+    organisations: list[Organisation] = []
+    amounts: list[Amount] = []
+    key_facts: list[KeyFact] = []
+    timeline: list[TimelineEntry] = []
+    obligations: list[Obligation] = []
+    sensitivity: list[Sensitivity] = []
 
     @model_validator(mode="before")
     @classmethod

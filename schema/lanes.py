@@ -14,3 +14,7 @@ class Lane(StrEnum):
     NOW = "now"
     BULK = "bulk"
     NIGHTLY = "nightly"
+
+
+DAYTIME = (Lane.NOW, Lane.BULK)
+"""Lanes that are worked on at once; what is of the nightly lane waits for the night."""

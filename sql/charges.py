@@ -139,6 +139,27 @@ async def charged_against_budget(db: Connection) -> Decimal:
     return (await only_row(cursor))[0]
 
 
+async def committed_dollars(db: Connection) -> Decimal:
+    """What this month has cost beyond the fixed costs, plus what is set aside.
+
+    Set aside is what open hosts and questions to Claude may still cost, and what answers of this
+    month that never came may have cost.
+    """
+    cursor = await db.execute(
+        """
+        select (select coalesce(sum(dollars), 0) from aseagi.charges
+                where kind not in ('fixed', 'storage')
+                    and incurred_on >= date_trunc('month', now() at time zone 'utc'))
+            + (select coalesce(sum(reserved_dollars), 0) from aseagi.gpu_hosts
+                where state <> 'ended')
+            + (select coalesce(sum(reserved_dollars), 0) from aseagi.claude_calls
+                where state = 'intended' or (state = 'uncertain' and settled_at
+                    >= date_trunc('month', now() at time zone 'utc') at time zone 'utc'))
+        """
+    )
+    return (await only_row(cursor))[0]
+
+
 async def begun_in_vain(db: Connection, *, since: datetime) -> bool:
     """Whether the newest session closed after `since` was refused its host by the budget.
 

@@ -53,6 +53,17 @@ async def resume(db: Connection) -> None:
     )
 
 
+async def open_night(db: Connection, *, hours: float) -> None:
+    """Let what waits for the night be analysed from now on, for so many hours at least."""
+    await db.execute(
+        """
+        update aseagi.controls
+        set night_until = greatest(night_until, now() + make_interval(secs => %s))
+        """,
+        (hours * 3600,),
+    )
+
+
 async def read_namespace(db: Connection) -> str:
     """Twelve hexadecimal digits in the label of every host of this house, and of no other."""
     cursor = await db.execute("select namespace from aseagi.controls")

@@ -2,6 +2,9 @@
 
 queued --lease_pages--> processing --complete_job--> completed
                                    --fail_job-->     failed --retry_jobs--> queued
+
+A claimed job may also be given back unfinished: `put_off_job` lets it wait, with a reason, until
+a later time; `release_job` gives it back at once, to go on when its batch with Claude is answered.
 """
 
 from collections.abc import Sequence
@@ -11,6 +14,7 @@ from typing import Any
 from uuid import UUID
 
 from psycopg.rows import class_row
+from psycopg.sql import SQL
 from psycopg.types.json import Jsonb
 
 from schema.analysis import Analysis
@@ -19,6 +23,25 @@ from schema.lanes import Lane
 from sql.connection import Connection, only_row
 
 MAX_ANALYSIS_ATTEMPTS = 3
+
+FIRST_WAIT = timedelta(minutes=1)
+LONGEST_WAIT = timedelta(minutes=30)
+
+_READY = SQL("""
+    stage = 'analyse' and status in ('queued', 'processing')
+        and (claimed_until is null or claimed_until < now())
+        and (waits_until is null or waits_until < now())
+        and (lane = any(%(lanes)s::aseagi.lane[]) or exists (
+            select 1 from aseagi.controls where night_until > now()) or exists (
+            select 1 from aseagi.claude_calls mine
+            where mine.document_id = job.document_id and mine.round = job.analysis_round))
+        and not exists (
+            select 1 from aseagi.claude_calls mine
+            where mine.document_id = job.document_id and mine.batch is not null
+                and mine.state = 'intended')
+""")
+"""What can be analysed now: of these lanes, at night of all, and whatever was begun already.
+What is in a batch waits for it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,6 +52,22 @@ class AnalysisJob:
     document_id: UUID
     file_name: str
     pages: Sequence[str]
+    """The text of each page; empty for one that could not be read."""
+    lane: Lane
+    round: int
+    waits: int
+    """How often in a row it was put off."""
+    media_type: str
+    original_path: str
+    """Where its bytes are in the bucket."""
+    file_hash: str
+    scanned: Sequence[bool]
+    """For each page, whether its text is not the file's own."""
+    words_paths: Sequence[str | None]
+    """Where in the bucket the words of each page are, with their places."""
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "lane", Lane(self.lane))
 
 
 async def claim_for_analysis(
@@ -36,7 +75,8 @@ async def claim_for_analysis(
 ) -> list[AnalysisJob]:
     """Claim up to `limit` jobs whose pages are read; a claim that runs out is free again.
 
-    The attempt is counted now, so a document that kills its analyst has used one; after
+    Jobs of other lanes at night (`sql.controls.open_night`), or if their analysis was begun
+    already. The attempt is counted now, so a document that kills its analyst has used one; after
     `MAX_ANALYSIS_ATTEMPTS` it fails, with the reason, and the others go on.
     """
     gave_up = Failure(
@@ -55,42 +95,55 @@ async def claim_for_analysis(
     )
     async with db.cursor(row_factory=class_row(AnalysisJob)) as cursor:
         await cursor.execute(
-            """
+            SQL("""
             with claimed as (
                 update aseagi.processing_jobs
                 set analysis_attempts = analysis_attempts + 1,
                     claimed_by = %(holder)s, claimed_until = now() + %(ttl)s,
+                    waits_until = null, waits_for = null,
                     status = 'processing', started_at = coalesce(started_at, now())
                 where id in (
-                    select id from aseagi.processing_jobs
-                    where stage = 'analyse' and status in ('queued', 'processing')
-                        and (claimed_until is null or claimed_until < now())
-                        and lane = any(%(lanes)s::aseagi.lane[])
+                    select id from aseagi.processing_jobs job where {ready}
                     order by lane, priority desc, ready_at
                     limit %(limit)s for update skip locked
                 )
-                returning id, document_id, ready_at
+                returning id, document_id, ready_at, lane, analysis_round, waits
             )
             select claimed.id, claimed.document_id, document.file_name,
                 array(select coalesce(page.text, '') from aseagi.pages page
-                    where page.document_id = claimed.document_id order by page.number) as pages
+                    where page.document_id = claimed.document_id order by page.number) as pages,
+                claimed.lane, claimed.analysis_round as round, claimed.waits, document.media_type,
+                document.s3_processed_path as original_path, document.file_hash,
+                array(select page.source is distinct from 'text layer' from aseagi.pages page
+                    where page.document_id = claimed.document_id order by page.number) as scanned,
+                array(select page.words_path from aseagi.pages page
+                    where page.document_id = claimed.document_id order by page.number)
+                    as words_paths
             from claimed join aseagi.documents document on document.id = claimed.document_id
             order by claimed.ready_at
-            """,
+            """).format(ready=_READY),
             {"holder": holder, "ttl": ttl, "limit": limit, "lanes": list(lanes)},
         )
         return await cursor.fetchall()
 
 
 async def complete_job(
-    db: Connection, job: AnalysisJob, analysis: Analysis, *, holder: UUID
+    db: Connection,
+    job: AnalysisJob,
+    analysis: Analysis,
+    *,
+    holder: UUID,
+    failure: Failure | None = None,
 ) -> bool:
-    """Store the analysis and complete the job in one transaction; False if the claim was lost."""
+    """Store the analysis and complete the job in one transaction; False if the claim was lost.
+
+    `failure` says what is missing in the analysis, or why it is not by the analyst asked first.
+    """
     cursor = await db.execute(
         """
         update aseagi.processing_jobs job
         set status = 'completed', stage = 'done', completed_at = now(), claimed_by = null,
-            claimed_until = null, results = (
+            claimed_until = null, waits = 0, results = (
                 select jsonb_build_object(
                     'pages', count(*),
                     'pages_failed', count(*) filter (where state = 'failed'),
@@ -98,14 +151,21 @@ async def complete_job(
                         jsonb_agg(number order by number) filter (where state = 'failed'), '[]'),
                     'engines', coalesce(jsonb_agg(distinct engine)
                         filter (where engine is not null), '[]'),
-                    'analyst', %(analyst)s::text)
+                    'analyst', %(analyst)s::text,
+                    'analysis_failure', %(failure)s::jsonb)
                 from aseagi.pages where document_id = job.document_id)
         where id = %(id)s and claimed_by = %(holder)s and status = 'processing'
         """,
-        {"id": job.id, "holder": holder, "analyst": analysis.analyst},
+        {
+            "id": job.id,
+            "holder": holder,
+            "analyst": analysis.analyst,
+            "failure": Jsonb(failure.model_dump(mode="json")) if failure else None,
+        },
     )
     if cursor.rowcount == 0:
         return False
+    await db.execute("delete from aseagi.claude_answers where document_id = %s", (job.document_id,))
     await db.execute(
         """
         update aseagi.documents
@@ -134,10 +194,105 @@ async def fail_job(db: Connection, job_id: UUID, failure: Failure, *, holder: UU
     )
 
 
-async def retry_jobs(db: Connection, *, document_id: UUID | None = None) -> int:
-    """Start failed jobs again (or one of them, failed or complete with failed pages).
+async def renew_claim(db: Connection, job_id: UUID, *, holder: UUID, ttl: timedelta) -> bool:
+    """Keep a claimed job for longer; False if the claim was lost."""
+    cursor = await db.execute(
+        """
+        update aseagi.processing_jobs set claimed_until = now() + %s
+        where id = %s and claimed_by = %s and status = 'processing'
+        """,
+        (ttl, job_id, holder),
+    )
+    return cursor.rowcount == 1
 
-    Failed pages wait again with their attempts forgotten; pages that were read stay
+
+async def release_job(db: Connection, job_id: UUID, *, holder: UUID) -> None:
+    """Give a claimed job back, its attempt not counted: others go on with it."""
+    await db.execute(
+        """
+        update aseagi.processing_jobs
+        set claimed_by = null, claimed_until = null,
+            analysis_attempts = greatest(analysis_attempts - 1, 0)
+        where id = %s and claimed_by = %s
+        """,
+        (job_id, holder),
+    )
+
+
+async def put_off_job(
+    db: Connection, job: AnalysisJob, reason: str, *, holder: UUID, wait: timedelta | None = None
+) -> None:
+    """Let a claimed job wait, with a reason; its attempt is not counted.
+
+    Without `wait` it waits longer each time: from a minute up to half an hour.
+    """
+    if wait is None:
+        wait = min(FIRST_WAIT * 2 ** min(job.waits, 10), LONGEST_WAIT)
+    await db.execute(
+        """
+        update aseagi.processing_jobs
+        set claimed_by = null, claimed_until = null,
+            analysis_attempts = greatest(analysis_attempts - 1, 0),
+            waits_until = now() + %s, waits_for = %s, waits = waits + 1
+        where id = %s and claimed_by = %s
+        """,
+        (wait, reason[:500], job.id, holder),
+    )
+
+
+async def put_off_all(db: Connection, reason: str, *, wait: timedelta) -> int:
+    """Let every unclaimed job that could be analysed wait; return how many."""
+    cursor = await db.execute(
+        """
+        update aseagi.processing_jobs set waits_until = now() + %s, waits_for = %s
+        where stage = 'analyse' and status in ('queued', 'processing')
+            and (claimed_until is null or claimed_until < now())
+            and (waits_until is null or waits_until < now() + %s)
+        """,
+        (wait, reason[:500], wait),
+    )
+    return cursor.rowcount
+
+
+async def stop_waiting(db: Connection) -> int:
+    """Let every job that was put off go on now; return how many."""
+    cursor = await db.execute(
+        """
+        update aseagi.processing_jobs set waits_until = null, waits_for = null
+        where waits_until is not null and status in ('queued', 'processing')
+        """
+    )
+    return cursor.rowcount
+
+
+@dataclass(frozen=True, slots=True)
+class Waiting:
+    """How many unfinished jobs wait for one reason, and when the first of them goes on."""
+
+    reason: str
+    jobs: int
+    until: datetime
+
+
+async def jobs_waiting(db: Connection) -> list[Waiting]:
+    """Jobs that were put off, by reason, the most first."""
+    async with db.cursor(row_factory=class_row(Waiting)) as cursor:
+        await cursor.execute(
+            """
+            select waits_for as reason, count(*) as jobs, min(waits_until) as until
+            from aseagi.processing_jobs
+            where status in ('queued', 'processing') and waits_until > now()
+            group by waits_for order by 2 desc
+            """
+        )
+        return await cursor.fetchall()
+
+
+async def retry_jobs(db: Connection, *, document_id: UUID | None = None) -> int:
+    """Start failed jobs again (or one of them, failed or complete with something missing).
+
+    Missing are failed pages, and an analysis that failed where trying again can help. Failed
+    pages wait again with their attempts forgotten; pages that were read stay
     read. Documents that could not be taken in (no pages) are left alone: only another
     file can help there. Returns how many jobs were queued.
     """
@@ -148,9 +303,11 @@ async def retry_jobs(db: Connection, *, document_id: UUID | None = None) -> int:
             join aseagi.documents document on document.id = job.document_id
             where document.page_count > 0
                 and (%(one)s::uuid is null or job.document_id = %(one)s)
-                and (job.status = 'failed' or (job.status = 'completed' and exists (
-                    select 1 from aseagi.pages page
-                    where page.document_id = job.document_id and page.state = 'failed')))
+                and (job.status = 'failed' or (job.status = 'completed' and (
+                    (job.results #>> '{analysis_failure,retry_helps}')::boolean
+                    or exists (
+                        select 1 from aseagi.pages page
+                        where page.document_id = job.document_id and page.state = 'failed'))))
             for update of job
         ), pages as (
             update aseagi.pages set state = 'waiting', attempts = 0, error = null,
@@ -164,6 +321,7 @@ async def retry_jobs(db: Connection, *, document_id: UUID | None = None) -> int:
         update aseagi.processing_jobs job
         set status = 'queued', error = null, completed_at = null, claimed_by = null,
             claimed_until = null, analysis_attempts = 0,
+            analysis_round = analysis_round + 1, waits = 0, waits_until = null, waits_for = null,
             stage = case when document_id in (select document_id from pages)
                 then 'read' else 'analyse' end,
             ready_at = case when document_id in (select document_id from pages)
@@ -247,14 +405,11 @@ async def failed_since(db: Connection, since: datetime, *, limit: int = 50) -> l
         return await cursor.fetchall()
 
 
-async def count_ready_for_analysis(db: Connection) -> int:
-    """Jobs whose pages are read and that nobody has claimed."""
+async def count_ready_for_analysis(db: Connection, *, lanes: Sequence[Lane]) -> int:
+    """Jobs that `claim_for_analysis` would find."""
     cursor = await db.execute(
-        """
-        select count(*) from aseagi.processing_jobs
-        where stage = 'analyse' and status in ('queued', 'processing')
-            and (claimed_until is null or claimed_until < now())
-        """
+        SQL("select count(*) from aseagi.processing_jobs job where {ready}").format(ready=_READY),
+        {"lanes": list(lanes)},
     )
     return int((await only_row(cursor))[0])
 

@@ -30,6 +30,7 @@ from uuid import UUID, uuid4
 from psycopg.rows import class_row
 
 from schema.lanes import Lane
+from sql.charges import committed_dollars
 from sql.connection import Connection, only_row
 from sql.controls import lock_controls, pause
 from sql.leases import release_leases
@@ -117,7 +118,7 @@ async def want_sessions(
     open_now += await _unconfirmed_hosts(db)
     missing = min(max_hosts, ceil(waiting / pages_per_session)) - open_now
     if missing > 0:
-        left = budget_dollars - await _committed_dollars(db) - wanted * session_dollars
+        left = budget_dollars - await committed_dollars(db) - wanted * session_dollars
         missing = min(missing, _affordable(left, session_dollars))
     for _ in range(missing):
         await db.execute(
@@ -189,20 +190,6 @@ async def _holds_off(db: Connection) -> bool:
     if in_vain == 0:
         return False
     return bool(newest[0][0] < min(FIRST_HOLD_OFF * 2 ** (in_vain - 1), LONGEST_HOLD_OFF))
-
-
-async def _committed_dollars(db: Connection) -> Decimal:
-    """What this month has cost beyond the fixed costs, plus what open hosts may still cost."""
-    cursor = await db.execute(
-        """
-        select (select coalesce(sum(dollars), 0) from aseagi.charges
-                where kind not in ('fixed', 'storage')
-                    and incurred_on >= date_trunc('month', now() at time zone 'utc'))
-            + (select coalesce(sum(reserved_dollars), 0) from aseagi.gpu_hosts
-                where state <> 'ended')
-        """
-    )
-    return (await only_row(cursor))[0]
 
 
 async def bind_run(db: Connection, session_id: UUID, flow_run_id: UUID) -> None:
@@ -307,7 +294,7 @@ async def begin_attempt(
         refusal = "nothing to read"
     elif others + unconfirmed >= new.max_hosts:
         refusal = f"{others + unconfirmed} hosts run already, and no more are allowed"
-    elif await _committed_dollars(db) + new.reserved_dollars > new.budget_dollars:
+    elif await committed_dollars(db) + new.reserved_dollars > new.budget_dollars:
         refusal = f"the month's budget of ${new.budget_dollars} does not allow it"
     if refusal is not None:
         await close_session(db, session, reason=refusal)

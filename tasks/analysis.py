@@ -1,12 +1,14 @@
-"""Analyse documents whose text is there.
+"""Analyse documents whose text is there: by rules, or with Claude.
 
-Today's analyst is the offline one: rules, no network, no cost. What it cannot find
-it leaves out, and it signs what it found (`Analysis.analyst`). With it each page is
-embedded (`tasks/meaning`), so that search finds it by what it is about.
+The rules (`tasks/offline_analyst`) need no network and cost nothing. What they cannot find they
+leave out, and they sign what they found (`Analysis.analyst`). Claude (`tasks/claude`) is asked
+where there is a block for it; a document that it gives no answer about gets that of the rules,
+with the reason beside it. With its analysis each page is embedded (`tasks/meaning`), so that
+search finds it by what it is about.
 """
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
 from uuid import UUID
@@ -14,10 +16,12 @@ from uuid import UUID
 from prefect import task
 from prefect.cache_policies import NO_CACHE
 
+from schema.analysis import Analysis
 from schema.failures import AseagiError, Failure, Stage
 from sql.connection import Pool
 from sql.embeddings import Embedding, documents_without_embeddings, store_embeddings
 from sql.jobs import AnalysisJob, complete_job, fail_job
+from tasks.claude.analyst import Finished
 from tasks.meaning import MODEL, embed
 from tasks.offline_analyst import analyse_offline
 
@@ -30,13 +34,17 @@ BACKFILL = 8
 
 @dataclass(frozen=True, slots=True)
 class Analysed:
-    """What became of a document: `completed`, `failed`, or `lost` to another drain."""
+    """What became of a document: `completed`, `failed`, or `lost` to another drain.
+
+    One that is completed may have a reason too: what is missing in its analysis.
+    """
 
     document_id: UUID
     file_name: str
     outcome: str
     document_type: str | None = None
     title: str | None = None
+    analyst: str | None = None
     reason: str | None = None
 
 
@@ -48,7 +56,7 @@ class Analysed:
     retry_delay_seconds=[1, 5],
     retry_jitter_factor=0.5,
 )
-async def analyse_documents(
+async def analyse_by_rules(
     jobs: Sequence[AnalysisJob],
     documents: int,  # noqa: ARG001 - shown in the task run's name
     holder: UUID,
@@ -58,12 +66,27 @@ async def analyse_documents(
 
     A batch, not a document, is a task: each task run costs Prefect more than these rules do.
     """
-    return [await _analyse_one(job, holder, pool) for job in jobs]
+    return [await finish(job, None, holder=holder, pool=pool) for job in jobs]
 
 
-async def _analyse_one(job: AnalysisJob, holder: UUID, pool: Pool) -> Analysed:
+@task(name="analyse document", task_run_name="analyse {document}", cache_policy=NO_CACHE)
+async def analyse_document(
+    document: str,  # noqa: ARG001 - shown in the task run's name
+    work: Callable[[], Awaitable[None]],
+) -> None:
+    """Have Claude analyse one document. Not retried: what is missing is found by the next claim."""
+    await work()
+
+
+async def finish(
+    job: AnalysisJob, finished: Finished | None, *, holder: UUID, pool: Pool
+) -> Analysed:
+    """Complete a claimed document with what Claude made of it, else with what the rules find."""
+    failure = finished.failure if finished else None
     try:
-        analysis = await asyncio.to_thread(analyse_offline, job.pages, file_name=job.file_name)
+        analysis = finished.analysis if finished else None
+        if analysis is None:
+            analysis = await asyncio.to_thread(analyse_offline, job.pages, file_name=job.file_name)
         embeddings = await asyncio.to_thread(_embed_all, job.pages)
     except Exception as error:  # noqa: BLE001 - one bad document never stops a batch
         known = isinstance(error, AseagiError)
@@ -73,15 +96,23 @@ async def _analyse_one(job: AnalysisJob, holder: UUID, pool: Pool) -> Analysed:
             await fail_job(db, job.id, failure, holder=holder)
         return Analysed(job.document_id, job.file_name, "failed", reason=failure.reason)
     async with pool.connection() as db:
-        stored = await complete_job(db, job, analysis, holder=holder)
+        stored = await complete_job(db, job, analysis, holder=holder, failure=failure)
         if stored:
             await store_embeddings(db, job.document_id, embeddings, model=MODEL)
+    return _told(job, analysis, failure, stored=stored)
+
+
+def _told(
+    job: AnalysisJob, analysis: Analysis, failure: Failure | None, *, stored: bool
+) -> Analysed:
     return Analysed(
         job.document_id,
         job.file_name,
         "completed" if stored else "lost",
         document_type=analysis.type.value,
         title=analysis.title,
+        analyst=analysis.analyst,
+        reason=failure.reason if failure else None,
     )
 
 

@@ -18,7 +18,7 @@ from blocks.loading import prefect_unreachable
 from blocks.reading import Reading
 from blocks.spending import Spending
 from schema.failures import Misconfigured
-from schema.lanes import Lane
+from schema.lanes import DAYTIME, Lane
 from sql.leases import release_leases
 from sql.sessions import (
     Session,
@@ -28,9 +28,6 @@ from sql.sessions import (
     open_sessions,
     want_sessions,
 )
-
-DAYTIME = (Lane.NOW, Lane.BULK)
-"""Lanes that start a session by themselves; pages of the nightly lane wait for the night."""
 
 
 @dataclass(frozen=True, slots=True)

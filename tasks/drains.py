@@ -44,18 +44,35 @@ class Drain:
     def __init__(self) -> None:
         self.holder = uuid4()
         self.lost = False
+        self._stopped = False
+        self._at_work = 0
+        self._last_found = 0.0
+
+    def stop(self) -> None:
+        """Take no further batch, whatever waits."""
+        self._stopped = True
 
     async def batches(
         self, fetch: Callable[[], Awaitable[Sequence[Item]]], *, linger_seconds: float
     ) -> AsyncGenerator[Sequence[Item]]:
-        """Yield what `fetch` finds until it found nothing for `linger_seconds`."""
-        started = last_found = time.monotonic()
+        """Yield what `fetch` finds until it found nothing for `linger_seconds`.
+
+        Several may iterate at once: none ends while another is at work on a batch.
+        """
+        started = time.monotonic()
+        self._last_found = max(self._last_found, started)
         while not self.lost and time.monotonic() - started < LONGEST_DRAIN_SECONDS:
-            batch = await fetch()
+            batch: Sequence[Item] = [] if self._stopped else await fetch()
             if batch:
-                yield batch
-                last_found = time.monotonic()
-            elif time.monotonic() - last_found >= linger_seconds:
+                self._at_work += 1
+                try:
+                    yield batch
+                finally:
+                    self._at_work -= 1
+                    self._last_found = time.monotonic()
+            elif self._stopped or (
+                not self._at_work and time.monotonic() - self._last_found >= linger_seconds
+            ):
                 return
             else:
                 await asyncio.sleep(POLL_SECONDS)

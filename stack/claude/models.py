@@ -1,7 +1,7 @@
 """The models that are known, and what each accepts.
 
-As published for API version 2026-10-21. Where nothing was found published (the least
-cacheable length of the 5.5 models), the value of the model before is taken.
+As published for API version 2026-10-21; of claude-fable-5-2 the least cacheable length is that
+of the model before.
 """
 
 from dataclasses import dataclass
@@ -44,15 +44,15 @@ MODELS = (
     Model("claude-fable-5-1", 512, thinking=("adaptive",)),
     Model("claude-opus-5-5", 512, thinking=("adaptive",), default_effort="medium"),
     Model("claude-opus-5", 512),
-    Model("claude-sonnet-5-5", 1024),
+    Model("claude-sonnet-5-5", 512),
     Model("claude-sonnet-5", 1024),
-    Model("claude-haiku-5-5", 4096, default_effort="medium"),
+    Model("claude-haiku-5-5", 512, default_effort="medium"),
     Model("claude-opus-4-8", 1024, thinks_unasked=False),
     Model("claude-opus-4-7", 2048, thinks_unasked=False),
     Model(
         "claude-opus-4-6",
         4096,
-        most_image_tokens=1_600,
+        most_image_tokens=1_568,
         efforts=("low", "medium", "high", "max"),
         thinking=("adaptive", "enabled", "disabled"),
         thinks_unasked=False,
@@ -61,7 +61,7 @@ MODELS = (
         "claude-sonnet-4-6",
         1024,
         most_output_tokens=64_000,
-        most_image_tokens=1_600,
+        most_image_tokens=1_568,
         efforts=("low", "medium", "high", "max"),
         thinking=("adaptive", "enabled", "disabled"),
         thinks_unasked=False,
@@ -71,7 +71,7 @@ MODELS = (
         4096,
         context_tokens=200_000,
         most_output_tokens=64_000,
-        most_image_tokens=1_600,
+        most_image_tokens=1_568,
         efforts=(),
         thinking=("enabled", "disabled"),
         thinks_unasked=False,

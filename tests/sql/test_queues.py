@@ -236,7 +236,7 @@ async def test_jobs_are_claimed_by_lane_and_only_those_wanted(house: House) -> N
     await house.add(new_document("x", lane=Lane.NIGHTLY))
     await house.add_scan()
     async with house.transaction():
-        assert await count_ready_for_analysis(house.db) == 3
+        assert await count_ready_for_analysis(house.db, lanes=list(Lane)) == 3
     taken = [
         (await claim(house, holder=uuid4(), limit=1, lanes=[Lane.NOW, Lane.BULK]))[0].document_id
         for _ in range(2)

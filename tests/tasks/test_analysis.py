@@ -4,7 +4,7 @@ from schema.lanes import Lane
 from sql.connection import make_pool
 from sql.jobs import claim_for_analysis
 from sql.search import search_pages
-from tasks.analysis import analyse_documents, embed_what_lacks
+from tasks.analysis import analyse_by_rules, embed_what_lacks
 from tasks.meaning import MODEL, embed
 from tests.sql.house import TTL, House, new_document
 
@@ -27,7 +27,7 @@ async def test_an_analysed_document_is_found_by_what_its_pages_are_about(house: 
             jobs = await claim_for_analysis(
                 house.db, holder=holder, limit=9, ttl=TTL, lanes=list(Lane)
             )
-        await analyse_documents.fn(jobs, len(jobs), holder, pool)
+        await analyse_by_rules.fn(jobs, len(jobs), holder, pool)
         assert await pages_found(house) == [2]
         assert await embed_what_lacks.fn(pool) == 0
 

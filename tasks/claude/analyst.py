@@ -1,0 +1,147 @@
+"""One document, from its text to its analysis: ask what is missing, until nothing is.
+
+All that was asked and answered before is on record, so this goes on where another process
+stopped. What no answer can be had for is left out, and the analysis says so.
+"""
+
+import asyncio
+from collections.abc import Mapping, Sequence
+from contextlib import AbstractAsyncContextManager
+from dataclasses import dataclass
+from typing import Any
+
+from blocks.object_storage import ObjectStorage
+from schema.analysis import Analysis, Whole
+from schema.claude import Outcome, Step
+from schema.failures import AseagiError, Failure, Misconfigured, MoneyStops, RetryLater, Stage
+from sql.claude import answers_of, past_calls
+from sql.jobs import AnalysisJob
+from tasks.claude.calling import Caller, ClaimLost
+from tasks.claude.merging import Part, merged
+from tasks.claude.questions import Questions, open_questions
+from tasks.claude.steps import Ask, GivenUp, survey, windows
+from tasks.quotes import with_quotes_checked
+
+HELPS_TO_RETRY = frozenset({Outcome.LOST, Outcome.EXPIRED, Outcome.INVALID, Outcome.ERROR})
+"""Of what was given up on: another round may end otherwise."""
+
+
+@dataclass(frozen=True, slots=True)
+class Finished:
+    """What Claude made of a document. Without an analysis, `failure` says why there is none."""
+
+    analysis: Analysis | None
+    failure: Failure | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Standing:
+    """Where a document's analysis stands: what to ask next, or what came of it."""
+
+    ask: Sequence[Ask]
+    parts: Sequence[Part]
+    """What is known of the document; the question about the whole is asked with them."""
+    waits_for_batch: bool
+    finished: Finished | None
+
+
+class Analyst:
+    """Analyses documents, one question for each part, many at a time."""
+
+    def __init__(self, caller: Caller, storage: ObjectStorage) -> None:
+        self._caller = caller
+        self._storage = storage
+
+    async def analyse(self, job: AnalysisJob) -> Finished:
+        """Ask whatever is missing and return what came of it. Raises as `Caller.ask`."""
+        async with open_questions(job, self._caller.block, self._storage) as questions:
+            while True:
+                standing = await self.standing(job, questions)
+                if standing.finished is not None:
+                    return standing.finished
+                if standing.waits_for_batch:
+                    raise ClaimLost("A batch has this document now.")
+                await self._ask_all(job, questions, standing)
+
+    def open_questions(self, job: AnalysisJob) -> AbstractAsyncContextManager[Questions]:
+        """The questions about a document, for who asks them otherwise."""
+        return open_questions(job, self._caller.block, self._storage)
+
+    async def standing(self, job: AnalysisJob, questions: Questions) -> Standing:
+        """Where the document stands, by what is on record."""
+        async with self._caller.pool.connection() as db:
+            past = await past_calls(
+                db, job.document_id, plan=questions.plan, round_number=job.round
+            )
+            answers = await answers_of(db, job.document_id, plan=questions.plan)
+        pages = windows(len(job.pages), self._caller.block.pages_per_call)
+        of_parts = survey(pages, past, answers.keys())
+        parts = [Part(step, Analysis.model_validate(answers[step])) for step in of_parts.answered]
+        if not of_parts.is_settled:
+            return Standing(of_parts.ask, parts, bool(of_parts.in_batch), None)
+        if len(parts) < 2:
+            return Standing([], parts, False, _finish(job, parts, None, of_parts.given_up))
+        whole = Step(1, len(job.pages), "whole")
+        of_whole = survey([whole], past, answers.keys())
+        if not of_whole.is_settled:
+            return Standing(of_whole.ask, parts, bool(of_whole.in_batch), None)
+        given_up = [*of_parts.given_up, *of_whole.given_up]
+        return Standing([], parts, False, _finish(job, parts, answers.get(whole), given_up))
+
+    async def _ask_all(self, job: AnalysisJob, questions: Questions, standing: Standing) -> None:
+        async def one(ask: Ask) -> None:
+            async with self._caller.slots:
+                question = await questions.make(ask, standing.parts)
+                await self._caller.ask(job, question, plan=questions.plan)
+
+        # Nobody is cancelled by the failure of another: what was asked is paid for.
+        results = await asyncio.gather(*(one(ask) for ask in standing.ask), return_exceptions=True)
+        errors = [error for error in results if isinstance(error, BaseException)]
+        if errors:
+            raise min(errors, key=_weight)
+
+
+_WEIGHTS = (asyncio.CancelledError, Misconfigured, MoneyStops, ClaimLost, RetryLater, AseagiError)
+
+
+def _weight(error: BaseException) -> int:
+    """Of several errors, which one says best what to do; one that nobody foresaw comes first."""
+    kinds = (place for place, kind in enumerate(_WEIGHTS) if isinstance(error, kind))
+    return next(kinds, -1)
+
+
+def _finish(
+    job: AnalysisJob,
+    parts: Sequence[Part],
+    whole: Mapping[str, Any] | None,
+    given_up: Sequence[GivenUp],
+) -> Finished:
+    failure = _failure(job, given_up) if given_up else None
+    if not parts:
+        return Finished(None, failure)
+    analysis = merged(parts, Whole.model_validate(whole) if whole else None)
+    if missing := [one for one in given_up if one.step.kind == "pages"]:
+        told = ", ".join(_span(one.step) for one in missing)
+        analysis = analysis.model_copy(
+            update={"summary": f"{analysis.summary}\nNot analysed: {told}."}
+        )
+    return Finished(with_quotes_checked(analysis, job.pages), failure)
+
+
+def _failure(job: AnalysisJob, given_up: Sequence[GivenUp]) -> Failure:
+    first = given_up[0]
+    detail = f" ({first.detail})" if first.detail and first.outcome is Outcome.REJECTED else ""
+    where = "" if first.step.page_count == len(job.pages) else f"{_span(first.step)}: "
+    others = f" And {len(given_up) - 1} more." if len(given_up) > 1 else ""
+    return Failure(
+        stage=Stage.ANALYSE,
+        reason=f"{where}{first.outcome.text}{detail}{others}"[:500],
+        retry_helps=any(one.outcome in HELPS_TO_RETRY for one in given_up),
+        page=first.step.first_page if where else None,
+    )
+
+
+def _span(step: Step) -> str:
+    if step.page_count == 1:
+        return f"page {step.first_page}"
+    return f"pages {step.first_page} to {step.last_page}"

@@ -1,0 +1,222 @@
+"""One question asked, its answer settled.
+
+Every try is a call of its own (`sql.claude`), committed with the most it can cost before it is
+sent. The SDK's retries are off; those made here have a reason each: the API is busy, broken or
+out of reach, and said or did nothing that costs. A lost answer is not asked for again here: how
+often that may be is for `steps` to say.
+"""
+
+import asyncio
+import random
+import time
+from dataclasses import dataclass
+from datetime import timedelta
+from decimal import Decimal
+from uuid import UUID, uuid4
+
+import anthropic
+from anthropic import AsyncAnthropic
+from anthropic.types import Message
+
+from blocks.claude import Claude
+from blocks.spending import Spending
+from schema.claude import Outcome, Step
+from schema.failures import AseagiError, Misconfigured, MoneyStops, RetryLater
+from sql.claude import (
+    Limits,
+    NewCall,
+    Served,
+    intend_call,
+    settle_lost,
+    settle_served,
+    settle_unserved,
+)
+from sql.connection import Pool
+from sql.jobs import AnalysisJob, renew_claim
+from tasks.claude.answers import RETRIED, Trouble, read_reply, trouble_of, usage_of
+from tasks.claude.pricing import price
+from tasks.claude.questions import Question
+
+CLAIM_FOR = timedelta(minutes=15)
+"""Longer than any one question takes, its timeout and the waits before its tries included."""
+
+
+@dataclass(frozen=True, slots=True)
+class Patience:
+    """How long to wait for what. Seconds."""
+
+    tries: int = 5
+    """Of one question in a row, where the API does not serve it."""
+    first_wait: float = 1.0
+    """Between the first two tries; twice as long each time."""
+    longest_wait: float = 60.0
+    first_look: float = 60.0
+    """At a batch after it was created; later less and less often."""
+    longest_look: float = 600.0
+    creation: float = 900.0
+    """A batch that was being created, and that no listing shows so long after, never was."""
+
+
+PATIENCE = Patience()
+
+
+class ClaimLost(AseagiError):
+    """Another drain has this document now."""
+
+
+class Pace:
+    """When the API may be asked again, for everybody who asks it."""
+
+    def __init__(self, patience: Patience) -> None:
+        self._patience = patience
+        self._not_before = 0.0
+
+    async def wait(self) -> None:
+        """Wait until it may be asked."""
+        left = self._not_before - time.monotonic()
+        while left > 0:
+            await asyncio.sleep(left)
+            left = self._not_before - time.monotonic()
+
+    def slow_down(self, tried: int, retry_after_seconds: float | None) -> None:
+        """Let everybody wait: as long as the API says, else longer each time, with jitter."""
+        backoff = self._patience.first_wait * 2**tried
+        seconds = backoff if retry_after_seconds is None else retry_after_seconds
+        seconds = min(seconds, self._patience.longest_wait)
+        # Never earlier than the API says; and not everybody at the same moment.
+        seconds += random.uniform(0, 0.25) * max(seconds, self._patience.first_wait)  # noqa: S311
+        self._not_before = max(self._not_before, time.monotonic() + seconds)
+
+
+def limits_of(claude: Claude, spending: Spending) -> Limits:
+    """What may be spent, by the blocks."""
+    return Limits(
+        budget_dollars=Decimal(str(spending.monthly_budget_dollars)),
+        month_dollars=Decimal(str(claude.monthly_limit_dollars)),
+        document_dollars=Decimal(str(claude.document_limit_dollars)),
+    )
+
+
+class Caller:
+    """Asks questions, so many at a time."""
+
+    def __init__(
+        self,
+        block: Claude,
+        client: AsyncAnthropic,
+        pool: Pool,
+        limits: Limits,
+        *,
+        holder: UUID,
+        patience: Patience = PATIENCE,
+    ) -> None:
+        self.block = block
+        self.client = client
+        self.pool = pool
+        self.limits = limits
+        self.holder = holder
+        self.patience = patience
+        self.slots = asyncio.Semaphore(block.calls_at_a_time)
+        self._pace = Pace(patience)
+
+    async def ask(self, job: AnalysisJob, question: Question, *, plan: str) -> None:
+        """Ask, and settle what becomes of it.
+
+        Returns when something is known that `steps` can go on from.
+
+        Raises:
+            ClaimLost: the document is no longer ours to analyse; nothing was asked.
+            RetryLater: the API serves nothing for now.
+            MoneyStops: a limit, the pause, or no credit.
+            Misconfigured: the key or the model is wrong.
+        """
+        trouble = Trouble(Outcome.UNREACHABLE)
+        for tried in range(self.patience.tries):
+            await self._pace.wait()
+            found = await self._try(job, question, plan)
+            if found is None:
+                return
+            trouble = found
+            if trouble.outcome not in RETRIED:
+                break
+            self._pace.slow_down(tried, trouble.retry_after_seconds)
+        raise_if_hopeless(trouble, self.block)
+        if trouble.outcome in RETRIED:
+            raise RetryLater(trouble.outcome.text)
+        if trouble.is_uncertain:
+            self._pace.slow_down(0, None)
+
+    async def _try(self, job: AnalysisJob, question: Question, plan: str) -> Trouble | None:
+        call = new_call(job, question, plan, self.block, in_batch=False)
+        async with self.pool.connection() as db:
+            if not await renew_claim(db, job.id, holder=self.holder, ttl=CLAIM_FOR):
+                raise ClaimLost("Another drain has this document now.")
+            await intend_call(db, call, self.limits, holder=self.holder)
+        if question.is_too_large:
+            async with self.pool.connection() as db:
+                await settle_unserved(db, call.id, Outcome.TOO_LONG)
+            return None
+        try:
+            message = await self.client.messages.create(**question.params)
+        except anthropic.APIError as error:
+            trouble = trouble_of(error)
+            async with self.pool.connection() as db:
+                if trouble.is_uncertain:
+                    await settle_lost(db, call.id)
+                else:
+                    await settle_unserved(db, call.id, trouble.outcome, detail=trouble.detail)
+            return trouble
+        async with self.pool.connection() as db:
+            await settle_served(
+                db, call.id, served(message, question.step, self.block, in_batch=False)
+            )
+        return None
+
+
+def new_call(
+    job: AnalysisJob, question: Question, plan: str, block: Claude, *, in_batch: bool
+) -> NewCall:
+    """The intent to ask a question."""
+    return NewCall(
+        id=uuid4(),
+        document_id=job.document_id,
+        step=question.step,
+        plan=plan,
+        round=job.round,
+        model=block.model,
+        reserved_dollars=question.most_dollars(block, in_batch=in_batch),
+        rehearsal=block.is_rehearsal,
+    )
+
+
+def served(message: Message, step: Step, block: Claude, *, in_batch: bool) -> Served:
+    """What is to be written down of an answer that came."""
+    reply = read_reply(message, step, model=block.model)
+    usage = usage_of(message)
+    return Served(
+        message_id=message.id,
+        usage=usage,
+        dollars=price(usage, block.terms, in_batch=in_batch),
+        outcome=reply.outcome,
+        detail=reply.detail,
+        answer=reply.answer,
+    )
+
+
+def raise_if_hopeless(trouble: Trouble, block: Claude) -> None:
+    """Raise what a person must mend before anything else is asked."""
+    if trouble.outcome is Outcome.NO_CREDIT:
+        raise MoneyStops(
+            "The account has no credit with Claude's API, or its own spending limit is reached. "
+            "Mend that in its console; documents wait until then."
+        )
+    if trouble.outcome is Outcome.BAD_KEY:
+        raise Misconfigured(
+            "Claude's API does not accept the key. Correct api_key in the block "
+            "aseagi-claude/aseagi."
+        )
+    if trouble.outcome is Outcome.NO_MODEL:
+        raise Misconfigured(
+            f"Claude's API does not know the model {block.model}. Correct model in the block "
+            "aseagi-claude/aseagi."
+        )

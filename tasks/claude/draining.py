@@ -1,0 +1,176 @@
+"""Every document that waits, analysed by Claude: the day's one by one, the night's in batches.
+
+Run by one drain at a time (`tasks.drains`). Workers take documents by the urgency of their lane,
+one each, so that one of lane `now` waits for no more than a question to end. What cannot go on
+is given back with a reason: `put_off_job` for a document, `put_off_all` for whatever concerns
+all (money, the key, the account), which also ends the drain.
+"""
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from datetime import timedelta
+
+import psycopg
+
+from blocks.object_storage import ObjectStorage
+from schema.failures import AseagiError, Failure, Misconfigured, MoneyStops, RetryLater, Stage
+from schema.lanes import DAYTIME, Lane
+from sql.claude import DocumentTooDear, abandon_calls
+from sql.jobs import AnalysisJob, claim_for_analysis, put_off_all, put_off_job
+from tasks.claude.analyst import Analyst, Finished
+from tasks.claude.batches import Batches
+from tasks.claude.calling import CLAIM_FOR, Caller, ClaimLost
+from tasks.claude.nights import NightPlan
+from tasks.drains import Drain
+
+MOST_WAITS = 12
+"""Times in a row that a document is put off because the API serves nothing: some four hours."""
+CHECK_MONEY_AGAIN = timedelta(minutes=10)
+TOO_DEAR_FOR = timedelta(hours=1)
+LOOK_SECONDS = 5.0
+"""Between looks whether a batch is due."""
+
+Finish = Callable[[AnalysisJob, Finished], Awaitable[None]]
+"""Stores what became of a document, and completes its job if the claim still holds."""
+
+Work = Callable[[], Awaitable[None]]
+Around = Callable[[AnalysisJob, Work], Awaitable[None]]
+"""Does the work on a document; for who wants to show it."""
+
+
+async def _plainly(_job: AnalysisJob, work: Work) -> None:
+    await work()
+
+
+class ClaudeDrain:
+    """Analyses whatever waits until nothing new comes."""
+
+    def __init__(
+        self,
+        drain: Drain,
+        caller: Caller,
+        storage: ObjectStorage,
+        finish: Finish,
+        *,
+        around: Around = _plainly,
+    ) -> None:
+        self._drain = drain
+        self._caller = caller
+        self._pool = caller.pool
+        self._finish = finish
+        self._around = around
+        self._analyst = Analyst(caller, storage)
+        self._batches = Batches(caller)
+        self._night = NightPlan(self._analyst, self._batches, caller)
+        self._stopped: AseagiError | None = None
+
+    async def run(self, *, linger_seconds: float) -> None:
+        """Analyse until nothing new came for `linger_seconds`.
+
+        Raises:
+            MoneyStops: a limit or the pause; whatever waits was put off.
+            Misconfigured: the key or the model is wrong; the same.
+        """
+        async with self._pool.connection() as db:
+            await abandon_calls(db, holder=self._caller.holder)
+        # Once before anything else: a drain may have been started for nothing but a batch.
+        await self._look_once()
+        looking = asyncio.create_task(self._look_after_batches())
+        workers = [
+            asyncio.create_task(self._work(linger_seconds))
+            for _ in range(self._caller.block.calls_at_a_time)
+        ]
+        try:
+            await asyncio.gather(*workers)
+            await self._create_batch()
+        finally:
+            for task in (looking, *workers):
+                task.cancel()
+            await asyncio.gather(looking, *workers, return_exceptions=True)
+        if self._stopped is not None:
+            raise self._stopped
+
+    async def _work(self, linger_seconds: float) -> None:
+        async def fetch() -> list[AnalysisJob]:
+            async with self._pool.connection() as db:
+                jobs = await claim_for_analysis(
+                    db, holder=self._caller.holder, limit=1, ttl=CLAIM_FOR, lanes=DAYTIME
+                )
+            if not jobs and self._night.is_complete:
+                await self._create_batch()
+            return jobs
+
+        async for jobs in self._drain.batches(fetch, linger_seconds=linger_seconds):
+            for job in jobs:
+                await self._around(job, lambda job=job: self._one(job))
+
+    async def _one(self, job: AnalysisJob) -> None:
+        try:
+            if job.lane is Lane.NIGHTLY:
+                finished = await self._night.plan(job)
+            else:
+                finished = await self._analyst.analyse(job)
+        except (ClaimLost, psycopg.Error) as error:
+            if isinstance(error, psycopg.Error):
+                raise
+        except AseagiError as error:
+            await self._give_back(job, error)
+        except Exception as error:  # noqa: BLE001 - one bad document never stops the others
+            reason = f"The analyst failed ({type(error).__name__})."
+            await self._finish(job, _without_analysis(reason))
+        else:
+            if finished is not None:
+                await self._finish(job, finished)
+            elif self._night.is_full:
+                await self._create_batch()
+
+    async def _give_back(self, job: AnalysisJob, error: AseagiError) -> None:
+        """Let a document wait, and say why; stop everything where that concerns all."""
+        match error:
+            case DocumentTooDear():
+                await self._put_off(job, error, TOO_DEAR_FOR)
+            case MoneyStops() | Misconfigured():
+                await self._put_off(job, error, CHECK_MONEY_AGAIN)
+                await self._stop(error)
+            case RetryLater() if job.waits < MOST_WAITS:
+                await self._put_off(job, error)
+            case _:
+                await self._finish(job, _without_analysis(str(error)))
+
+    async def _put_off(
+        self, job: AnalysisJob, error: AseagiError, wait: timedelta | None = None
+    ) -> None:
+        async with self._pool.connection() as db:
+            await put_off_job(db, job, str(error), holder=self._caller.holder, wait=wait)
+
+    async def _stop(self, error: AseagiError) -> None:
+        """Ask nothing more: whatever waits, waits with this reason."""
+        self._stopped = error
+        self._drain.stop()
+        async with self._pool.connection() as db:
+            await put_off_all(db, str(error), wait=CHECK_MONEY_AGAIN)
+
+    # The night's documents
+
+    async def _create_batch(self) -> None:
+        for job, error in await self._night.submit():
+            await self._give_back(job, error)
+
+    async def _look_after_batches(self) -> None:
+        while self._stopped is None:
+            await asyncio.sleep(min(LOOK_SECONDS, self._caller.patience.first_look))
+            await self._look_once()
+            if self._night.is_due:
+                await self._create_batch()
+
+    async def _look_once(self) -> None:
+        try:
+            await self._batches.look()
+        except (Misconfigured, MoneyStops) as error:
+            await self._stop(error)
+        except (RetryLater, psycopg.Error):
+            pass  # away for a moment; it is looked at again
+
+
+def _without_analysis(reason: str) -> Finished:
+    return Finished(None, Failure(stage=Stage.ANALYSE, reason=reason[:500], retry_helps=True))

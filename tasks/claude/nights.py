@@ -1,0 +1,122 @@
+"""What the next batch shall hold: the open questions of the night's documents.
+
+A document stays claimed until its questions are in a batch; from then on it is the batch's, and
+is claimed again when the batch is answered. A process that dies before the batch is written down
+leaves claims that run out, and nothing asked.
+"""
+
+import asyncio
+import time
+from collections.abc import Sequence
+from uuid import UUID
+
+from schema.failures import AseagiError
+from sql.claude import DocumentTooDear
+from sql.jobs import AnalysisJob, release_job, renew_claim
+from tasks.claude.analyst import Analyst, Finished
+from tasks.claude.batches import MOST_BYTES, MOST_QUESTIONS, Batches, Planned
+from tasks.claude.calling import CLAIM_FOR, Caller, ClaimLost
+
+LONGEST_SECONDS = 60.0
+"""A batch is created at the latest so long after its first question was planned."""
+
+GivenBack = tuple[AnalysisJob, AseagiError]
+"""A document whose questions came into no batch, and why."""
+
+
+class NightPlan:
+    """Collects questions until they make a batch."""
+
+    def __init__(self, analyst: Analyst, batches: Batches, caller: Caller) -> None:
+        self._analyst = analyst
+        self._batches = batches
+        self._caller = caller
+        self._planned: list[Planned] = []
+        self._since = 0.0
+        self._under_way = 0
+        self._turn = asyncio.Lock()
+
+    @property
+    def is_due(self) -> bool:
+        """Whether its first question has waited for long enough."""
+        return bool(self._planned) and time.monotonic() - self._since > LONGEST_SECONDS
+
+    @property
+    def is_full(self) -> bool:
+        """Whether the next batch should not grow."""
+        return len(self._planned) >= MOST_QUESTIONS or _size(self._planned) > MOST_BYTES // 2
+
+    @property
+    def is_complete(self) -> bool:
+        """Whether there is something to ask, and no document is just being added."""
+        return bool(self._planned) and not self._under_way
+
+    async def plan(self, job: AnalysisJob) -> Finished | None:
+        """Put a claimed document's open questions into the next batch.
+
+        Returns what came of the document if nothing is left to ask. Raises as `Caller.ask`.
+        """
+        self._under_way += 1
+        try:
+            return await self._plan(job)
+        finally:
+            self._under_way -= 1
+
+    async def _plan(self, job: AnalysisJob) -> Finished | None:
+        planned: list[Planned] = []
+        async with self._analyst.open_questions(job) as questions:
+            standing = await self._analyst.standing(job, questions)
+            if standing.finished is not None:
+                return standing.finished
+            for ask in standing.ask:
+                async with self._caller.slots:
+                    question = await questions.make(ask, standing.parts)
+                if question.is_too_large:
+                    await self._caller.ask(job, question, plan=questions.plan)
+                    continue
+                planned.append(Planned(job, question, questions.plan))
+                if _size(planned) > MOST_BYTES // 2:
+                    break  # the rest of a long document is asked when this much is answered
+        async with self._caller.pool.connection() as db:
+            if not planned:
+                await release_job(db, job.id, holder=self._caller.holder)
+                return None
+            if not await renew_claim(db, job.id, holder=self._caller.holder, ttl=CLAIM_FOR):
+                raise ClaimLost("Another drain has this document now.")
+        async with self._turn:
+            if not self._planned:
+                self._since = time.monotonic()
+            self._planned += planned
+        return None
+
+    async def submit(self) -> Sequence[GivenBack]:
+        """Create the batch; return the documents that could not be part of it, and why."""
+        async with self._turn:
+            planned, self._planned = self._planned, []
+            given_back: list[GivenBack] = []
+            while planned:
+                try:
+                    await self._batches.submit(planned)
+                except DocumentTooDear as error:
+                    dear = next(
+                        one.job for one in planned if one.job.document_id == error.document_id
+                    )
+                    planned = [one for one in planned if one.job.id != dear.id]
+                    given_back.append((dear, error))
+                except AseagiError as error:
+                    given_back += [(job, error) for job in _jobs(planned).values()]
+                    return given_back
+                else:
+                    break
+            async with self._caller.pool.connection() as db:
+                for job_id in _jobs(planned):
+                    await release_job(db, job_id, holder=self._caller.holder)
+            return given_back
+
+
+def _size(planned: Sequence[Planned]) -> int:
+    return sum(one.question.size_bytes for one in planned)
+
+
+def _jobs(planned: Sequence[Planned]) -> dict[UUID, AnalysisJob]:
+    return {one.job.id: one.job for one in planned}

@@ -1,0 +1,187 @@
+"""What waits for the night: batches at half the price, created once whatever happens."""
+
+from decimal import Decimal
+
+import pytest
+
+from schema.claude import Usage
+from schema.failures import MoneyStops
+from schema.lanes import Lane
+from tasks.claude.pricing import price
+from tests.tasks.claude.office import LETTER, Office, letter
+
+
+async def batches(office: Office) -> dict[str, int]:
+    rows = await office.house.rows("select state, count(*) from aseagi.claude_batches group by 1")
+    return {row[0]: row[1] for row in rows}
+
+
+def created(office: Office) -> int:
+    """Batches in the account, whoever made them."""
+    return len(list(office.site.client.messages.batches.list(limit=1000)))
+
+
+async def paid(office: Office) -> list[tuple[Usage, bool, Decimal]]:
+    """What each answer used, whether it came in a batch, and what it cost."""
+    rows = await office.house.rows(
+        """
+        select input_tokens, output_tokens, cache_write_tokens, cache_read_tokens,
+            batch is not null, dollars
+        from aseagi.claude_calls where state = 'served'
+        """
+    )
+    return [(Usage(*row[:4]), row[4], row[5]) for row in rows]
+
+
+async def test_the_nights_documents_are_analysed_in_one_batch_at_half_the_price(
+    office: Office,
+) -> None:
+    before, served_before = created(office), office.site.totals()["messages"]
+    documents = await office.add_letters(6, lane=Lane.NIGHTLY)
+    await office.add(letter(99))
+    await office.open_night()
+    await office.drain_until_done()
+    for document in documents:
+        assert (await office.analysis(document)).analyst == "claude-haiku-5-5"
+    assert created(office) == before + 1
+    assert await batches(office) == {"ended": 1}
+    assert await office.ledger() == office.served(after=served_before)
+    answers = await paid(office)
+    assert sorted(in_batch for _, in_batch, _ in answers) == [False] + [True] * 6
+    for usage, in_batch, dollars in answers:
+        assert dollars == price(usage, office.block.terms, in_batch=in_batch)
+        assert in_batch == (dollars < price(usage, office.block.terms, in_batch=False))
+
+
+async def test_a_long_document_goes_through_several_batches(office: Office) -> None:
+    office.settings["pages_per_call"] = 2
+    document = await office.add(*(letter(number) for number in range(5)), lane=Lane.NIGHTLY)
+    await office.open_night()
+    await office.drain_until_done()
+    assert await batches(office) == {"ended": 2}
+    assert await office.calls() == {"served answered": 4}
+    assert (await office.analysis(document)).analyst == "claude-haiku-5-5"
+
+
+async def test_a_document_begun_at_night_is_finished_by_day(office: Office) -> None:
+    document = await office.add(LETTER, lane=Lane.NIGHTLY)
+    await office.open_night()
+    await office.drain()
+    await office.house.change("update aseagi.controls set night_until = now()")
+    await office.drain_until_done()
+    assert (await office.analysis(document)).analyst == "claude-haiku-5-5"
+
+
+@pytest.mark.parametrize("kind", ["commit-then-drop", "commit-then-500"])
+async def test_a_batch_whose_creation_was_not_confirmed_is_found_and_not_paid_twice(
+    office: Office, kind: str
+) -> None:
+    before = created(office)
+    office.site.order({"on": "create", "kind": kind})
+    await office.add_letters(3, lane=Lane.NIGHTLY)
+    await office.open_night()
+    await office.drain_until_done()
+    assert created(office) == before + 1
+    assert await office.calls() == {"served answered": 3}
+    assert await batches(office) == {"ended": 1}
+
+
+async def test_a_batch_of_another_program_is_not_taken_for_ours(office: Office) -> None:
+    office.site.order({"on": "create", "kind": "drop"})
+    await office.add_letters(1, lane=Lane.NIGHTLY)
+    await office.open_night()
+    await office.drain()
+    params = {
+        "model": "claude-haiku-5-5",
+        "max_tokens": 100,
+        "messages": [{"role": "user", "content": "Something else"}],
+    }
+    foreign = office.site.batch({"custom_id": "theirs", "params": params})  # type: ignore[typeddict-item]
+    office.site.ended(foreign.id)
+    await office.drain_until_done()
+    # Ours was never created: after a while it is, under another intent.
+    assert await batches(office) == {"void": 1, "ended": 1}
+    assert await office.calls() == {"unserved unreachable": 1, "served answered": 1}
+
+
+async def test_a_batch_that_is_refused_is_void_and_its_documents_wait(office: Office) -> None:
+    office.site.order({"on": "create", "kind": "429", "seconds": 0})
+    [document] = await office.add_letters(1, lane=Lane.NIGHTLY)
+    await office.open_night()
+    await office.drain()
+    assert await batches(office) == {"void": 1}
+    assert "takes no more requests" in (await office.waits_for(document) or "")
+    await office.no_longer_wait()
+    await office.drain_until_done()
+    assert await batches(office) == {"void": 1, "ended": 1}
+
+
+@pytest.mark.parametrize("kind", ["partial", "cut"])
+async def test_results_that_come_in_part_are_completed_at_another_look(
+    office: Office, kind: str
+) -> None:
+    office.site.order({"on": "results", "kind": kind})
+    await office.add_letters(6, lane=Lane.NIGHTLY)
+    await office.open_night()
+    await office.drain_until_done()
+    assert await office.calls() == {"served answered": 6}
+    assert await batches(office) == {"ended": 1}
+
+
+@pytest.mark.parametrize(
+    ("kind", "left"),
+    [
+        ("errored", "unserved error"),
+        ("expired", "unserved expired"),
+        ("truncated", "served truncated"),
+        ("refusal", "served refused"),
+        ("schema-invalid", "served invalid"),
+    ],
+)
+async def test_what_fails_in_a_batch_is_that_documents_alone(
+    office: Office, kind: str, left: str
+) -> None:
+    office.site.order({"on": "item", "kind": kind, "match": {"text": "Our file 00001"}})
+    documents = await office.add_letters(3, lane=Lane.NIGHTLY)
+    await office.open_night()
+    await office.drain_until_done()
+    calls = await office.calls()
+    assert calls[left] == 1
+    assert calls["served answered"] == (2 if kind in {"refusal", "truncated"} else 3)
+    for document in (documents[0], documents[2]):
+        assert await office.failure(document) is None
+
+
+async def test_a_request_that_always_fails_in_batches_is_given_up(office: Office) -> None:
+    office.site.order({"on": "item", "kind": "expired", "times": None})
+    [document] = await office.add_letters(1, lane=Lane.NIGHTLY)
+    await office.open_night()
+    await office.drain_until_done()
+    assert await office.calls() == {"unserved expired": 3}
+    assert "ended again and again" in (await office.failure(document) or "")
+    assert (await office.analysis(document)).analyst.startswith("offline rules")
+
+
+async def test_a_limit_lets_the_nights_documents_wait(office: Office) -> None:
+    office.settings["monthly_limit_dollars"] = 0.005
+    documents = await office.add_letters(3, lane=Lane.NIGHTLY)
+    await office.open_night()
+    with pytest.raises(MoneyStops, match="monthly_limit_dollars"):
+        await office.drain()
+    for document in documents:
+        assert "monthly_limit_dollars" in (await office.waits_for(document) or "")
+    assert await office.calls() == {}
+    assert await batches(office) == {}
+
+
+async def test_a_dear_document_is_left_out_of_the_batch(office: Office) -> None:
+    office.settings |= {"document_limit_dollars": 0.012, "pages_per_call": 1}
+    dear = await office.add(*(letter(number) for number in range(9)), lane=Lane.NIGHTLY)
+    [cheap] = await office.add_letters(1, lane=Lane.NIGHTLY)
+    await office.open_night()
+    for _ in range(100):
+        if await office.house.job(cheap) == ("completed", "done"):
+            break
+        await office.drain(linger_seconds=0.05)
+    assert "document_limit_dollars" in (await office.waits_for(dear) or "")
+    assert (await office.analysis(cheap)).analyst == "claude-haiku-5-5"
