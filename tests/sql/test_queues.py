@@ -276,6 +276,7 @@ async def test_a_completed_job_keeps_the_analysis_and_says_what_it_rests_on(hous
         "failed_pages": [2],
         "engines": ["an engine 1.0"],
         "analyst": "a test",
+        "analysis_failure": None,
     }
     assert await house.rows("select title, document_type from aseagi.documents") == [
         ("An order", "letter")
