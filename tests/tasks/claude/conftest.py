@@ -7,11 +7,11 @@ import pytest
 
 from sql.connection import make_pool
 from tests.sql.house import House
-from tests.stack.claude.conftest import Site, open_site, settings_in, site
+from tests.stack.claude.conftest import Site, open_claude, open_site, settings_in, site
 from tests.stack.rehearsals import keep_files_together
 from tests.tasks.claude.office import Office, storage_nowhere
 
-__all__ = ["site"]
+__all__ = ["open_claude", "site"]
 
 ANSWERER = "tests.tasks.claude.answerers:FormFiller"
 
