@@ -519,3 +519,15 @@ async def claude_month(db: Connection) -> ClaudeMonth:
             """
         )
         return await only_row(cursor)
+
+
+async def claude_dollars_since(db: Connection, since: datetime) -> Decimal:
+    """What the answers that came since then cost, as charged."""
+    cursor = await db.execute(
+        """
+        select coalesce(sum(dollars), 0) from aseagi.claude_calls
+        where state = 'served' and settled_at >= %s
+        """,
+        (since,),
+    )
+    return (await only_row(cursor))[0]

@@ -158,6 +158,8 @@ class DocumentRow:
     seconds: float | None
     cost_dollars: Decimal
     analysis: dict[str, Any] | None
+    analysis_failure: dict[str, Any] | None
+    """What the analysis lacks, or why it is not by the analyst asked first."""
     error: dict[str, Any] | None
 
 
@@ -191,9 +193,11 @@ _DOCUMENT_ROWS = """
         coalesce(counts.done, 0) as pages_done, coalesce(counts.failed, 0) as pages_failed,
         job.status, job.stage, job.lane, document.document_type, document.title,
         document.document_date, document.created_at, job.completed_at,
-        extract(epoch from job.completed_at - job.created_at)::float as seconds,
+        extract(epoch from job.completed_at - case job.analysis_round
+            when 0 then job.created_at else coalesce(job.ready_at, job.created_at) end)::float
+            as seconds,
         coalesce(page_costs.dollars, 0) + coalesce(own_costs.dollars, 0) as cost_dollars,
-        document.analysis, job.error
+        document.analysis, job.results -> 'analysis_failure' as analysis_failure, job.error
     from aseagi.documents document
     join aseagi.processing_jobs job on job.document_id = document.id
     left join counts on counts.document_id = document.id

@@ -1,6 +1,6 @@
 """Jobs: the work on one document, and the queue that analysis drains.
 
-queued --lease_pages--> processing --complete_job--> completed
+queued --lease_pages--> processing --complete_job--> completed --analyse_again--> queued
                                    --fail_job-->     failed --retry_jobs--> queued
 
 A claimed job may also be given back unfinished: `put_off_job` lets it wait, with a reason, until
@@ -241,13 +241,20 @@ async def put_off_job(
 
 
 async def put_off_all(db: Connection, reason: str, *, wait: timedelta) -> int:
-    """Let every unclaimed job that could be analysed wait; return how many."""
+    """Let every unclaimed job that could be analysed wait; return how many.
+
+    Those in a batch wait for that: it may be answered all the same.
+    """
     cursor = await db.execute(
         """
-        update aseagi.processing_jobs set waits_until = now() + %s, waits_for = %s
+        update aseagi.processing_jobs job set waits_until = now() + %s, waits_for = %s
         where stage = 'analyse' and status in ('queued', 'processing')
             and (claimed_until is null or claimed_until < now())
             and (waits_until is null or waits_until < now() + %s)
+            and not exists (
+                select 1 from aseagi.claude_calls mine
+                where mine.document_id = job.document_id and mine.batch is not null
+                    and mine.state = 'intended')
         """,
         (wait, reason[:500], wait),
     )
@@ -274,16 +281,17 @@ class Waiting:
     until: datetime
 
 
-async def jobs_waiting(db: Connection) -> list[Waiting]:
-    """Jobs that were put off, by reason, the most first."""
+async def jobs_waiting(db: Connection, *, limit: int | None = None) -> list[Waiting]:
+    """Jobs that were put off, by reason, the most first; all reasons unless limited."""
     async with db.cursor(row_factory=class_row(Waiting)) as cursor:
         await cursor.execute(
             """
             select waits_for as reason, count(*) as jobs, min(waits_until) as until
             from aseagi.processing_jobs
             where status in ('queued', 'processing') and waits_until > now()
-            group by waits_for order by 2 desc
-            """
+            group by waits_for order by 2 desc, 1 limit %s
+            """,
+            (limit,),
         )
         return await cursor.fetchall()
 
@@ -329,6 +337,45 @@ async def retry_jobs(db: Connection, *, document_id: UUID | None = None) -> int:
         where id in (select id from chosen)
         """,
         {"one": document_id},
+    )
+    return cursor.rowcount
+
+
+async def analyse_again(
+    db: Connection,
+    *,
+    document_ids: Sequence[UUID] | None = None,
+    matter: str | None = None,
+    by_rules_only: bool = False,
+) -> int:
+    """Queue completed documents for another analysis; all of them unless narrowed.
+
+    Each keeps its analysis, and is found and exported by it, until the new one is stored. What
+    waits, is being analysed or has failed is left alone. In its new round nothing counts that was
+    asked before. Returns how many were queued.
+    """
+    cursor = await db.execute(
+        """
+        with chosen as (
+            select job.id from aseagi.processing_jobs job
+            join aseagi.documents document on document.id = job.document_id
+            where job.status = 'completed'
+                and (%(ids)s::uuid[] is null or document.id = any(%(ids)s))
+                and (%(matter)s::text is null or document.matter = %(matter)s)
+                and (not %(rules)s or document.analysis ->> 'analyst' like 'offline rules%%')
+            for update of job
+        )
+        update aseagi.processing_jobs job
+        set status = 'queued', stage = 'analyse', ready_at = now(), completed_at = null,
+            claimed_by = null, claimed_until = null, analysis_attempts = 0,
+            analysis_round = analysis_round + 1, waits = 0, waits_until = null, waits_for = null
+        where id in (select id from chosen)
+        """,
+        {
+            "ids": list(document_ids) if document_ids is not None else None,
+            "matter": matter,
+            "rules": by_rules_only,
+        },
     )
     return cursor.rowcount
 
@@ -403,6 +450,19 @@ async def failed_since(db: Connection, since: datetime, *, limit: int = 50) -> l
             (since, limit),
         )
         return await cursor.fetchall()
+
+
+async def count_incomplete_since(db: Connection, since: datetime) -> int:
+    """Jobs completed after `since` whose analysis lacks something that Claude was asked for."""
+    cursor = await db.execute(
+        """
+        select count(*) from aseagi.processing_jobs
+        where status = 'completed' and completed_at >= %s
+            and jsonb_typeof(results -> 'analysis_failure') = 'object'
+        """,
+        (since,),
+    )
+    return int((await only_row(cursor))[0])
 
 
 async def count_ready_for_analysis(db: Connection, *, lanes: Sequence[Lane]) -> int:
