@@ -51,7 +51,7 @@ def add(
     if matter is not None:
         check_matter(matter)
     use_stack(state)
-    candidates = list(_candidates(paths, matter))
+    candidates = list(candidates_in(paths, matter))
     if not candidates:
         raise BadInput("There are no files in what was named.")
     added = run(add_files(candidates, lane, quiet=as_json))
@@ -80,7 +80,8 @@ def check_matter(matter: str) -> None:
         raise BadInput(f"A matter's name has at most {LONGEST_MATTER} characters.")
 
 
-def _candidates(paths: list[Path], matter: str | None) -> "Iterator[Candidate]":
+def candidates_in(paths: list[Path], matter: str | None = None) -> "Iterator[Candidate]":
+    """The files that are named or lie in what is named; raises `BadInput` for what is not there."""
     from cli.uploading import shown
 
     for path in paths:

@@ -13,6 +13,7 @@ from cli import (
     costs,
     demo,
     deploy,
+    estimate,
     export,
     hosts,
     marketplace,
@@ -38,6 +39,7 @@ app = typer.Typer(
 **Examples**
 
 - `aseagi up` — start everything on this machine and stay
+- `aseagi estimate ~/cases/smith-v-jones` — what it would cost, before anything is begun
 - `aseagi add ~/cases/smith-v-jones` — add a folder; its name becomes the matter
 - `aseagi process --wait` — read and analyse whatever waits, with a bar
 - `aseagi search '"motion to dismiss" 2024'` — find pages
@@ -51,6 +53,7 @@ production when `PREFECT_API_URL` is set.
 
 for module in (
     up,
+    estimate,
     add,
     process,
     status,

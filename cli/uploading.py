@@ -103,7 +103,7 @@ def upload(
     """
     name = shown(candidate.path)
     try:
-        _check_names(candidate)
+        check_names(candidate)
         content = _look(candidate.path)
     except BadInput as error:
         return Added(name, "skipped", reason=str(error)), None
@@ -121,7 +121,8 @@ def upload(
     return Added(name, "skipped", reason="other files have both names it could be given"), None
 
 
-def _check_names(candidate: Candidate) -> None:
+def check_names(candidate: Candidate) -> None:
+    """Raise `BadInput` unless file and key have names that can be kept."""
     if shown(candidate.path) != str(candidate.path):
         raise BadInput("its name is not UTF-8, so it cannot be kept; rename it")
     if len(candidate.key.encode()) > LONGEST_KEY_BYTES:

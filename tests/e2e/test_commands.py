@@ -20,6 +20,7 @@ from stack.embedded import Stack
 from stack.processes import processes_of, sweep
 
 PROGRAM = str(Path(sys.executable).parent / "aseagi")
+SAMPLES = Path(__file__).parents[2] / "samples"
 
 
 def aseagi(
@@ -329,3 +330,46 @@ def test_offers_are_what_the_pool_that_reads_would_rent(
     assert dollars
     assert dollars == sorted(dollars)
     assert all(one["why"] for one in ranking["rejected"])
+
+
+def test_an_estimate_says_what_the_samples_would_cost_and_adds_none(
+    stack: Stack, environment: dict[str, str]
+) -> None:
+    done = aseagi("estimate", str(SAMPLES), environment=environment)
+    assert done.returncode == 0, done.stderr
+    text = " ".join(done.stdout.split())
+    assert "reading 12 of 15 pages in 1 session" in text
+    assert "together 11 documents, 15 pages" in text
+    assert "appraisal-report-incomplete-download.pdf: The end of the PDF is missing" in text
+    assert "Claude is not set up: the rules analyse, for nothing." in text
+    assert "left this month: $" in text
+
+    at_once, nightly = (
+        json.loads(
+            aseagi(
+                "estimate", str(SAMPLES), "--json", "--lane", lane, environment=environment
+            ).stdout
+        )
+        for lane in ("bulk", "nightly")
+    )
+    assert (at_once["documents"], at_once["pages_to_read"], at_once["there_twice"]) == (11, 12, 1)
+    assert at_once["known_already"] == 0  # the first estimate has added nothing
+    assert float(at_once["expected_dollars"]) == 0  # a machine of one's own, and rules
+    assert at_once["claude"]["questions"] == 11
+    assert nightly["claude"]["expected_dollars"] == at_once["claude"]["nightly_dollars"]
+    assert float(nightly["claude"]["expected_dollars"]) > 0
+    assert float(nightly["claude"]["most_dollars"]) < float(at_once["claude"]["most_dollars"])
+
+
+def test_a_document_that_is_known_costs_nothing_again(
+    stack: Stack, empty: None, environment: dict[str, str], tmp_path: Path
+) -> None:
+    file = tmp_path / "a.png"
+    file.write_bytes(letter(33_000))
+    before = json.loads(aseagi("estimate", str(file), "--json", environment=environment).stdout)
+    assert (before["documents"], before["known_already"]) == (1, 0)
+    assert aseagi("add", str(file), environment=environment).returncode == 0
+    done = aseagi("process", "--wait", "--timeout-minutes", "1.5", environment=environment)
+    assert done.returncode == 0, done.stderr
+    after = json.loads(aseagi("estimate", str(file), "--json", environment=environment).stdout)
+    assert (after["documents"], after["known_already"]) == (0, 1)
