@@ -26,6 +26,9 @@ from pydantic.json_schema import SkipJsonSchema
 
 ANALYSIS_VERSION: Final = 2
 
+RULES: Final = "offline rules"
+"""How the name of an analyst begins that is no model and no person."""
+
 
 class DocumentType(StrEnum):
     """The fixed taxonomy people filter by; anything finer goes into `subtype`."""
@@ -258,6 +261,11 @@ class Analysis(Whole):
     obligations: list[Obligation] = []
     sensitivity: list[Sensitivity] = []
 
+    @property
+    def is_by_rules(self) -> bool:
+        """Whether rules answered, not a model or a person."""
+        return self.analyst.startswith(RULES)
+
     @model_validator(mode="before")
     @classmethod
     def _lift(cls, data: object) -> object:
@@ -270,7 +278,7 @@ class Analysis(Whole):
         old = cast("dict[str, Any]", data)
         if old.get("version") != 1:
             return old
-        copied = str(old.get("analyst", "")).startswith("offline rules")
+        copied = str(old.get("analyst", "")).startswith(RULES)
         return old | {
             "version": ANALYSIS_VERSION,
             "people": [{"name": name} for name in old.get("people", [])],

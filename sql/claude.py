@@ -47,6 +47,10 @@ class Limits:
     document_dollars: Decimal
 
 
+class LimitReached(MoneyStops):
+    """So much more may not be spent this month; less perhaps may."""
+
+
 class DocumentTooDear(MoneyStops):
     """This document would cost more than one may; others need not."""
 
@@ -68,12 +72,12 @@ async def check_limits(
             f"Spending is paused ({controls.paused_reason}). `aseagi resume` allows it again."
         )
     if await committed_dollars(db) + dollars > limits.budget_dollars:
-        raise MoneyStops(
+        raise LimitReached(
             f"The month's budget of ${limits.budget_dollars:.2f} is used up. It is next month, or "
             "when monthly_budget_dollars in the block aseagi-spending/aseagi is raised."
         )
     if await claude_dollars(db) + dollars > limits.month_dollars:
-        raise MoneyStops(
+        raise LimitReached(
             f"The month's limit of ${limits.month_dollars:.2f} for Claude is used up. It is next "
             "month, or when monthly_limit_dollars in the block aseagi-claude/aseagi is raised."
         )

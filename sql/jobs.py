@@ -17,7 +17,7 @@ from psycopg.rows import class_row
 from psycopg.sql import SQL
 from psycopg.types.json import Jsonb
 
-from schema.analysis import Analysis
+from schema.analysis import RULES, Analysis
 from schema.failures import Failure, Stage
 from schema.lanes import Lane
 from sql.connection import Connection, only_row
@@ -55,6 +55,8 @@ class AnalysisJob:
     """The text of each page; empty for one that could not be read."""
     lane: Lane
     round: int
+    attempts: int
+    """How often it was claimed without anything to show for it, this claim included."""
     waits: int
     """How often in a row it was put off."""
     media_type: str
@@ -107,12 +109,14 @@ async def claim_for_analysis(
                     order by lane, priority desc, ready_at
                     limit %(limit)s for update skip locked
                 )
-                returning id, document_id, ready_at, lane, analysis_round, waits
+                returning id, document_id, ready_at, lane, analysis_round, analysis_attempts,
+                    waits
             )
             select claimed.id, claimed.document_id, document.file_name,
                 array(select coalesce(page.text, '') from aseagi.pages page
                     where page.document_id = claimed.document_id order by page.number) as pages,
-                claimed.lane, claimed.analysis_round as round, claimed.waits, document.media_type,
+                claimed.lane, claimed.analysis_round as round,
+                claimed.analysis_attempts as attempts, claimed.waits, document.media_type,
                 document.s3_processed_path as original_path, document.file_hash,
                 array(select page.source is distinct from 'text layer' from aseagi.pages page
                     where page.document_id = claimed.document_id order by page.number) as scanned,
@@ -362,7 +366,7 @@ async def analyse_again(
             where job.status = 'completed'
                 and (%(ids)s::uuid[] is null or document.id = any(%(ids)s))
                 and (%(matter)s::text is null or document.matter = %(matter)s)
-                and (not %(rules)s or document.analysis ->> 'analyst' like 'offline rules%%')
+                and (%(by)s::text is null or document.analysis ->> 'analyst' like %(by)s || '%%')
             for update of job
         )
         update aseagi.processing_jobs job
@@ -374,7 +378,7 @@ async def analyse_again(
         {
             "ids": list(document_ids) if document_ids is not None else None,
             "matter": matter,
-            "rules": by_rules_only,
+            "by": RULES if by_rules_only else None,
         },
     )
     return cursor.rowcount

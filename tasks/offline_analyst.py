@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 
-from schema.analysis import Analysis, DatedFact
+from schema.analysis import RULES, Analysis, DatedFact
 from tasks.offline.courts import find_filing
 from tasks.offline.dates import document_date, find_dates
 from tasks.offline.kinds import kind_of, title_of
@@ -14,7 +14,7 @@ from tasks.offline.telling import Telling
 from tasks.offline.text import Page, language_of, read_pages
 from tasks.quotes import with_quotes_checked
 
-ANALYST = "offline rules 2"
+ANALYST = f"{RULES} 2"
 
 
 def analyse_offline(pages: Sequence[str], *, file_name: str) -> Analysis:

@@ -14,12 +14,14 @@ from blocks.object_storage import ObjectStorage
 from schema.analysis import Analysis, Whole
 from schema.claude import Outcome, Step
 from schema.failures import AseagiError, Failure, Misconfigured, MoneyStops, RetryLater, Stage
-from sql.claude import answers_of, past_calls
+from schema.lanes import Lane
+from sql.claude import DocumentTooDear, answers_of, past_calls
 from sql.jobs import AnalysisJob
 from tasks.claude.calling import Caller, ClaimLost
 from tasks.claude.merging import Part, merged
 from tasks.claude.questions import Questions, open_questions
 from tasks.claude.steps import Ask, GivenUp, survey, windows
+from tasks.estimating import Document, Page, cost_with_claude
 from tasks.quotes import with_quotes_checked
 
 HELPS_TO_RETRY = frozenset({Outcome.LOST, Outcome.EXPIRED, Outcome.INVALID, Outcome.ERROR})
@@ -74,6 +76,8 @@ class Analyst:
                 db, job.document_id, plan=questions.plan, round_number=job.round
             )
             answers = await answers_of(db, job.document_id, plan=questions.plan)
+        if not past:
+            self._check_price(job)
         pages = windows(len(job.pages), self._caller.block.pages_per_call)
         of_parts = survey(pages, past, answers.keys())
         parts = [Part(step, Analysis.model_validate(answers[step])) for step in of_parts.answered]
@@ -88,6 +92,18 @@ class Analyst:
         given_up = [*of_parts.given_up, *of_whole.given_up]
         return Standing([], parts, False, _finish(job, parts, answers.get(whole), given_up))
 
+    def _check_price(self, job: AnalysisJob) -> None:
+        """Raise `DocumentTooDear` before an analysis is paid for that will not be whole."""
+        block = self._caller.block
+        cost = cost_with_claude(_as_estimated(job), block, in_batch=job.lane is Lane.NIGHTLY)
+        limit = self._caller.limits.document_dollars
+        if cost.needed_dollars > limit:
+            raise DocumentTooDear(
+                f"Its analysis will cost about ${cost.needed_dollars:.2f}, and one document at "
+                f"most ${limit:.2f}: document_limit_dollars in the block aseagi-claude/aseagi.",
+                job.document_id,
+            )
+
     async def _ask_all(self, job: AnalysisJob, questions: Questions, standing: Standing) -> None:
         async def one(ask: Ask) -> None:
             async with self._caller.slots:
@@ -97,17 +113,36 @@ class Analyst:
         # Nobody is cancelled by the failure of another: what was asked is paid for.
         results = await asyncio.gather(*(one(ask) for ask in standing.ask), return_exceptions=True)
         errors = [error for error in results if isinstance(error, BaseException)]
-        if errors:
-            raise min(errors, key=_weight)
+        worst = min(errors, key=_weight, default=None)
+        if isinstance(worst, DocumentTooDear) and len(errors) < len(results):
+            return  # too dear all at once: what was set aside for the others is free by now
+        if worst is not None:
+            raise worst
 
 
-_WEIGHTS = (asyncio.CancelledError, Misconfigured, MoneyStops, ClaimLost, RetryLater, AseagiError)
+_WEIGHTS: Mapping[type, int] = {
+    Exception: 0,  # nobody foresaw it
+    asyncio.CancelledError: 1,
+    Misconfigured: 2,
+    MoneyStops: 3,
+    DocumentTooDear: 4,
+    ClaimLost: 5,
+    RetryLater: 6,
+    AseagiError: 7,
+}
 
 
 def _weight(error: BaseException) -> int:
-    """Of several errors, which one says best what to do; one that nobody foresaw comes first."""
-    kinds = (place for place, kind in enumerate(_WEIGHTS) if isinstance(error, kind))
-    return next(kinds, -1)
+    """Of several errors, the least says best what to do."""
+    return next((_WEIGHTS[kind] for kind in type(error).__mro__ if kind in _WEIGHTS), 0)
+
+
+def _as_estimated(job: AnalysisJob) -> Document:
+    pages = [
+        Page(len(text), len(text.encode(errors="replace")), is_to_be_read=scanned)
+        for text, scanned in zip(job.pages, job.scanned, strict=True)
+    ]
+    return Document(job.file_name, pages, size_bytes=0)
 
 
 def _finish(

@@ -37,7 +37,7 @@ from tasks.claude.answers import RETRIED, Trouble, read_reply, trouble_of, usage
 from tasks.claude.pricing import price
 from tasks.claude.questions import Question
 
-CLAIM_FOR = timedelta(minutes=15)
+CLAIM_FOR = timedelta(minutes=20)
 """Longer than any one question takes, its timeout and the waits before its tries included."""
 
 
@@ -50,6 +50,8 @@ class Patience:
     first_wait: float = 1.0
     """Between the first two tries; twice as long each time."""
     longest_wait: float = 60.0
+    longest_asked: float = 600.0
+    """How long the API may ask us to wait; longer ones are waited for in part."""
     first_look: float = 60.0
     """At a batch after it was created; later less and less often."""
     longest_look: float = 600.0
@@ -80,9 +82,10 @@ class Pace:
 
     def slow_down(self, tried: int, retry_after_seconds: float | None) -> None:
         """Let everybody wait: as long as the API says, else longer each time, with jitter."""
-        backoff = self._patience.first_wait * 2**tried
-        seconds = backoff if retry_after_seconds is None else retry_after_seconds
-        seconds = min(seconds, self._patience.longest_wait)
+        if retry_after_seconds is None:
+            seconds = min(self._patience.first_wait * 2**tried, self._patience.longest_wait)
+        else:
+            seconds = min(retry_after_seconds, self._patience.longest_asked)
         # Never earlier than the API says; and not everybody at the same moment.
         seconds += random.uniform(0, 0.25) * max(seconds, self._patience.first_wait)  # noqa: S311
         self._not_before = max(self._not_before, time.monotonic() + seconds)

@@ -16,7 +16,13 @@ from blocks.object_storage import ObjectStorage
 from schema.failures import AseagiError, Failure, Misconfigured, MoneyStops, RetryLater, Stage
 from schema.lanes import DAYTIME, Lane
 from sql.claude import DocumentTooDear, abandon_calls
-from sql.jobs import AnalysisJob, claim_for_analysis, put_off_all, put_off_job
+from sql.jobs import (
+    MAX_ANALYSIS_ATTEMPTS,
+    AnalysisJob,
+    claim_for_analysis,
+    put_off_all,
+    put_off_job,
+)
 from tasks.claude.analyst import Analyst, Finished
 from tasks.claude.batches import Batches
 from tasks.claude.calling import CLAIM_FOR, Caller, ClaimLost
@@ -25,6 +31,9 @@ from tasks.drains import Drain
 
 MOST_WAITS = 12
 """Times in a row that a document is put off because the API serves nothing: some four hours."""
+NEVER_FINISHED = (
+    f"Its analysis by Claude was begun {MAX_ANALYSIS_ATTEMPTS - 1} times and never finished."
+)
 CHECK_MONEY_AGAIN = timedelta(minutes=10)
 TOO_DEAR_FOR = timedelta(hours=1)
 LOOK_SECONDS = 5.0
@@ -106,13 +115,17 @@ class ClaudeDrain:
 
     async def _one(self, job: AnalysisJob) -> None:
         try:
-            if job.lane is Lane.NIGHTLY:
+            if job.attempts >= MAX_ANALYSIS_ATTEMPTS:
+                # Perhaps it is what killed them: the rules shall have it before it fails.
+                finished = _without_analysis(NEVER_FINISHED)
+            elif job.lane is Lane.NIGHTLY:
                 finished = await self._night.plan(job)
             else:
                 finished = await self._analyst.analyse(job)
-        except (ClaimLost, psycopg.Error) as error:
-            if isinstance(error, psycopg.Error):
-                raise
+        except ClaimLost:
+            pass  # whoever has it now completes it
+        except psycopg.Error:
+            raise  # not the document's fault
         except AseagiError as error:
             await self._give_back(job, error)
         except Exception as error:  # noqa: BLE001 - one bad document never stops the others

@@ -8,10 +8,10 @@ leaves claims that run out, and nothing asked.
 import asyncio
 import time
 from collections.abc import Sequence
-from uuid import UUID
+from decimal import Decimal
 
 from schema.failures import AseagiError
-from sql.claude import DocumentTooDear
+from sql.claude import DocumentTooDear, LimitReached, document_dollars
 from sql.jobs import AnalysisJob, release_job, renew_claim
 from tasks.claude.analyst import Analyst, Finished
 from tasks.claude.batches import MOST_BYTES, MOST_QUESTIONS, Batches, Planned
@@ -68,15 +68,17 @@ class NightPlan:
             standing = await self._analyst.standing(job, questions)
             if standing.finished is not None:
                 return standing.finished
+            left = self._caller.limits.document_dollars - await self._spent(job)
             for ask in standing.ask:
                 async with self._caller.slots:
                     question = await questions.make(ask, standing.parts)
                 if question.is_too_large:
                     await self._caller.ask(job, question, plan=questions.plan)
                     continue
-                planned.append(Planned(job, question, questions.plan))
-                if _size(planned) > MOST_BYTES // 2:
+                left -= question.most_dollars(self._caller.block, in_batch=True)
+                if planned and (left < 0 or _size(planned) > MOST_BYTES // 2):
                     break  # the rest of a long document is asked when this much is answered
+                planned.append(Planned(job, question, questions.plan))
         async with self._caller.pool.connection() as db:
             if not planned:
                 await release_job(db, job.id, holder=self._caller.holder)
@@ -89,34 +91,57 @@ class NightPlan:
             self._planned += planned
         return None
 
+    async def _spent(self, job: AnalysisJob) -> Decimal:
+        async with self._caller.pool.connection() as db:
+            return await document_dollars(db, job.document_id, round_number=job.round)
+
     async def submit(self) -> Sequence[GivenBack]:
-        """Create the batch; return the documents that could not be part of it, and why."""
+        """Create the batch; return the documents that could not be part of it, and why.
+
+        Where the month's limit does not bear all of them, as many as it bears are asked about.
+        """
         async with self._turn:
-            planned, self._planned = self._planned, []
+            parts, self._planned = [self._planned] if self._planned else [], []
             given_back: list[GivenBack] = []
-            while planned:
+            while parts:
+                part = parts.pop(0)
+                jobs = _jobs(part)
                 try:
-                    await self._batches.submit(planned)
+                    await self._batches.submit(part)
                 except DocumentTooDear as error:
-                    dear = next(
-                        one.job for one in planned if one.job.document_id == error.document_id
-                    )
-                    planned = [one for one in planned if one.job.id != dear.id]
+                    dear = next(one for one in jobs if one.document_id == error.document_id)
                     given_back.append((dear, error))
+                    if others := [job for job in jobs if job is not dear]:
+                        parts.insert(0, _of(part, others))
+                except LimitReached as error:
+                    if len(jobs) == 1:
+                        given_back.append((jobs[0], error))
+                    else:
+                        middle = len(jobs) // 2
+                        parts[:0] = [_of(part, jobs[:middle]), _of(part, jobs[middle:])]
                 except AseagiError as error:
-                    given_back += [(job, error) for job in _jobs(planned).values()]
-                    return given_back
-                else:
+                    given_back += [(job, error) for each in (part, *parts) for job in _jobs(each)]
                     break
-            async with self._caller.pool.connection() as db:
-                for job_id in _jobs(planned):
-                    await release_job(db, job_id, holder=self._caller.holder)
+                else:
+                    await self._release(jobs)
             return given_back
+
+    async def _release(self, jobs: Sequence[AnalysisJob]) -> None:
+        async with self._caller.pool.connection() as db:
+            for job in jobs:
+                await release_job(db, job.id, holder=self._caller.holder)
 
 
 def _size(planned: Sequence[Planned]) -> int:
     return sum(one.question.size_bytes for one in planned)
 
 
-def _jobs(planned: Sequence[Planned]) -> dict[UUID, AnalysisJob]:
-    return {one.job.id: one.job for one in planned}
+def _jobs(planned: Sequence[Planned]) -> list[AnalysisJob]:
+    """The documents that the questions are about, in order."""
+    return list({one.job.id: one.job for one in planned}.values())
+
+
+def _of(planned: Sequence[Planned], jobs: Sequence[AnalysisJob]) -> list[Planned]:
+    """The questions about these documents."""
+    ids = {job.id for job in jobs}
+    return [one for one in planned if one.job.id in ids]

@@ -28,7 +28,13 @@ from tests.sql.house import House, new_document
 from tests.stack.claude.conftest import Site
 
 QUICK = Patience(
-    tries=3, first_wait=0.01, longest_wait=0.05, first_look=0.05, longest_look=0.1, creation=0.5
+    tries=3,
+    first_wait=0.01,
+    longest_wait=0.05,
+    longest_asked=0.05,
+    first_look=0.05,
+    longest_look=0.1,
+    creation=0.5,
 )
 
 LETTER = """\

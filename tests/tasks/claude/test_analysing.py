@@ -247,13 +247,23 @@ async def test_the_pause_stops_claude_too(office: Office) -> None:
 async def test_a_document_that_would_cost_too_much_waits_and_the_others_do_not(
     office: Office,
 ) -> None:
-    office.settings |= {"document_limit_dollars": 0.025, "pages_per_call": 1}
-    dear = await office.add(*(letter(number) * 20 for number in range(9)))
+    office.settings |= {"document_limit_dollars": 0.015, "pages_per_call": 1}
+    dear = await office.add(*(letter(number) * 9 for number in range(30)))
     cheap = await office.add(LETTER)
     await office.drain()
     assert "document_limit_dollars" in (await office.waits_for(dear) or "")
     assert (await office.analysis(cheap)).analyst == "claude-haiku-5-5"
-    assert await office.dollars() < Decimal("0.05")
+    assert await office.calls() == {"served answered": 1}
+
+
+async def test_a_long_document_is_asked_about_as_its_limit_bears(office: Office) -> None:
+    # All of its questions together may cost more than its limit; one after the other they do not.
+    office.settings |= {"document_limit_dollars": 0.025, "pages_per_call": 1}
+    document = await office.add(*(letter(number) for number in range(9)))
+    await office.drain()
+    assert (await office.analysis(document)).analyst == "claude-haiku-5-5"
+    assert (await office.calls())["served answered"] == 10
+    assert await office.dollars() < Decimal("0.025")
 
 
 async def test_what_waits_for_the_night_is_not_asked_by_day(office: Office) -> None:
@@ -304,3 +314,12 @@ async def test_calls_that_a_dead_drain_left_open_are_lost_to_the_next(office: Of
     )
     await office.drain()
     assert await office.calls() == {"uncertain lost": 1, "served answered": 1}
+
+
+async def test_a_document_whose_drains_died_twice_gets_the_rules_analysis(office: Office) -> None:
+    document = await office.add(LETTER)
+    await office.house.change("update aseagi.processing_jobs set analysis_attempts = 2")
+    await office.drain()
+    assert (await office.analysis(document)).analyst.startswith("offline rules")
+    assert "begun 2 times and never finished" in (await office.failure(document) or "")
+    assert await office.calls() == {}

