@@ -20,6 +20,7 @@ from blocks.loading import load
 from blocks.spending import Spending
 from dashboard.costs import Month
 from sql.charges import DayCost
+from sql.claude import OpenBatches, open_batches
 from sql.connection import Connection, explain
 from sql.controls import Controls, read_controls
 from sql.dashboard import (
@@ -44,6 +45,7 @@ from sql.dashboard import (
     rehearsal_dollars_between,
     reserved_dollars,
 )
+from sql.jobs import Waiting, jobs_waiting
 
 SETTINGS_SECONDS = 60
 COSTS_SECONDS = 30
@@ -51,6 +53,7 @@ WORK_SECONDS = 5
 
 DOCUMENTS_PER_PAGE = 50
 FAILED_ARRIVALS_SHOWN = 100
+REASONS_SHOWN = 20
 SESSIONS_SHOWN = 20
 HOSTS_SHOWN = 20
 
@@ -72,7 +75,7 @@ class Money:
     output: Output
     reserved: Decimal
     rehearsal: Decimal
-    """How much of it is no money: hosts of the rehearsal marketplace."""
+    """How much of it is no money: hosts and answers of rehearsals."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,6 +86,8 @@ class Work:
     controls: Controls
     counts: Counts
     matters: list[str]
+    put_off: list[Waiting]
+    batches: OpenBatches
     failed_arrivals: list[FailedArrival]
     sessions: list[SessionLine]
     hosts: list[HostLine]
@@ -150,6 +155,8 @@ def load_work(database: Database) -> Work:
                 controls=await read_controls(db),
                 counts=await count_everything(db),
                 matters=await list_matters(db),
+                put_off=await jobs_waiting(db, limit=REASONS_SHOWN),
+                batches=await open_batches(db),
                 failed_arrivals=await failed_arrivals(db, limit=FAILED_ARRIVALS_SHOWN),
                 sessions=await newest_sessions(db, limit=SESSIONS_SHOWN),
                 hosts=await newest_hosts(db, limit=HOSTS_SHOWN),

@@ -64,7 +64,7 @@ def _show_rehearsal(rehearsal: Decimal) -> None:
     if rehearsal:
         st.info(
             f"**Rehearsal, no money:** {plain(dollars(rehearsal))} of what is shown is for hosts "
-            "of the rehearsal marketplace. Nobody charges it.",
+            "and answers of the rehearsals of Vast.ai and Claude. Nobody charges it.",
             icon=":material/theater_comedy:",
         )
 
@@ -73,7 +73,7 @@ def _show_pause(controls: Controls) -> None:
     if controls.paused_at is not None:
         st.warning(
             f"**Spending is paused** since {minute(controls.paused_at)} UTC: "
-            f"{plain(controls.paused_reason or '')}. No session starts and no "
-            "page is leased until `aseagi resume`.",
+            f"{plain(controls.paused_reason or '')}. No session starts, no page is leased and "
+            "Claude is asked nothing until `aseagi resume`.",
             icon=":material/pause_circle:",
         )

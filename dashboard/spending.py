@@ -162,9 +162,9 @@ def _show_budget(spent: Decimal, reserved: Decimal, budget: Decimal) -> None:
     used = spent + reserved
     text = f"Budget: {dollars(spent)} of {dollars(budget)} spent"
     if reserved:
-        text += f", {dollars(reserved)} more reserved by open hosts"
+        text += f", {dollars(reserved)} more set aside for open hosts and Claude"
     if used > budget:
-        text += ". **Used up: no session is started**"
+        text += ". **Used up: no session is started, and Claude is asked nothing**"
     share = min(float(used / budget), 1.0) if budget else float(used > 0)
     st.progress(share, text=text.replace("$", r"\$"))
 
@@ -199,7 +199,8 @@ def _show_small_print(costs: MonthCosts, spending: Spending) -> None:
     own = Decimal(str(spending.own_machine_dollars_per_hour))
     lines = [
         "Charges as recorded, by UTC day; a host's time is charged when it ends, its worst "
-        "case is reserved until then.",
+        "case is reserved until then. So is that of a question to Claude; if its answer is lost, "
+        "until the month is over.",
         f"Hours of a machine of your own count {dollars(own)} each (block aseagi-spending).",
         "Per document and per 1,000 pages: everything the month cost, fixed costs included, "
         "over the documents completed in it and their pages.",

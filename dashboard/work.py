@@ -8,15 +8,20 @@ from blocks.database import Database
 from dashboard.data import DOCUMENTS_PER_PAGE, Work, load_documents
 from dashboard.tables import show_table, state_column
 from dashboard.wording import duration, minute, reason
+from schema.failures import Failure
+from sql.claude import OpenBatches
 from sql.dashboard import STATUSES, DocumentLine, FailedArrival, HostLine, Place, SessionLine
+from sql.jobs import Waiting
 
 
 def show_work(database: Database, work: Work) -> None:
-    """Draw counts, documents, failed arrivals, sessions and hosts."""
+    """Draw counts, what is put off, documents, failed arrivals, sessions and hosts."""
     if work.counts.is_empty:
         _teach()
         return
     _show_counts(work)
+    _show_put_off(work.put_off)
+    _show_batches(work.batches)
     _show_documents(database, work.matters)
     _show_failed_arrivals(work.failed_arrivals)
     _show_sessions(work.sessions, work.at)
@@ -66,6 +71,33 @@ def _show_counts(work: Work) -> None:
                 # A metric's figures are too wide for six digits here.
                 cell.caption(state)
                 cell.markdown(f"#### {count:,}")
+
+
+def _show_put_off(waiting: list[Waiting]) -> None:
+    if not waiting:
+        return
+    st.subheader("Put off", anchor=False)
+    show_table(
+        [{"Documents": one.jobs, "Why": one.reason, "Until": minute(one.until)} for one in waiting],
+        {
+            "Documents": st.column_config.NumberColumn(width=90, format="localized"),
+            "Until": st.column_config.TextColumn(width=110),
+            "Why": st.column_config.TextColumn(width=900),
+        },
+        key="put_off",
+    )
+
+
+def _show_batches(batches: OpenBatches) -> None:
+    if batches.next_look_at is None:
+        return
+    questions = "1 question" if batches.calls == 1 else f"{batches.calls:,} questions"
+    where = "a batch" if batches.batches == 1 else f"{batches.batches:,} batches"
+    st.info(
+        f"{questions} with Claude in {where}, at half the price. Answers are looked for again at "
+        f"{minute(batches.next_look_at)} UTC.",
+        icon=":material/hourglass_top:",
+    )
 
 
 def _places() -> list[Place]:
@@ -135,7 +167,7 @@ def _document(line: DocumentLine) -> dict[str, object]:
     return {
         "Status": [line.status],
         "Document": line.file_name,
-        "Title, or why it failed": reason(line.error) or line.title,
+        "Title, or why it failed": reason(line.error) or _titled(line),
         "Type": line.document_type,
         "Date": line.document_date,
         "Matter": line.matter,
@@ -144,6 +176,14 @@ def _document(line: DocumentLine) -> dict[str, object]:
         "Cost": float(line.cost_dollars),
         "Added": minute(line.created_at),
     }
+
+
+def _titled(line: DocumentLine) -> str | None:
+    """The title; before it, what the analysis lacks."""
+    if line.analysis_failure is None:
+        return line.title
+    lacks = Failure.model_validate(line.analysis_failure).reason  # it names its pages itself
+    return f"{lacks} · {line.title or ''}"
 
 
 def _show_failed_arrivals(arrivals: list[FailedArrival]) -> None:

@@ -44,12 +44,18 @@ async def costs_between(db: Connection, first: date, last: date) -> list[DayCost
 
 
 async def rehearsal_dollars_between(db: Connection, first: date, last: date) -> Decimal:
-    """Dollars from `first` to `last` that hosts of the rehearsal marketplace are said to cost."""
+    """Dollars from `first` to `last` that rehearsals of marketplace and Claude are said to cost."""
     cursor = await db.execute(
         """
-        select coalesce(sum(charge.dollars), 0) from aseagi.charges charge
-        join aseagi.gpu_hosts host on host.id = charge.host_id
-        where host.rehearsal and charge.incurred_on between %s and %s
+        with chosen as (
+            select dollars, host_id,
+                case when key like 'claude:%%' then substr(key, 8)::uuid end as call_id
+            from aseagi.charges where incurred_on between %s and %s
+        )
+        select (select coalesce(sum(chosen.dollars), 0) from chosen
+                join aseagi.gpu_hosts host on host.id = chosen.host_id where host.rehearsal)
+            + (select coalesce(sum(chosen.dollars), 0) from chosen
+                join aseagi.claude_calls call on call.id = chosen.call_id where call.rehearsal)
         """,
         (first, last),
     )
@@ -57,9 +63,18 @@ async def rehearsal_dollars_between(db: Connection, first: date, last: date) -> 
 
 
 async def reserved_dollars(db: Connection) -> Decimal:
-    """What the hosts that have not ended may still cost."""
+    """What is set aside: for hosts that have not ended, and for Claude.
+
+    Of Claude's, open questions, and this month's whose answers never came.
+    """
     cursor = await db.execute(
-        "select coalesce(sum(reserved_dollars), 0) from aseagi.gpu_hosts where state <> 'ended'"
+        """
+        select (select coalesce(sum(reserved_dollars), 0) from aseagi.gpu_hosts
+                where state <> 'ended')
+            + (select coalesce(sum(reserved_dollars), 0) from aseagi.claude_calls
+                where state = 'intended' or (state = 'uncertain' and settled_at
+                    >= date_trunc('month', now() at time zone 'utc') at time zone 'utc'))
+        """
     )
     return (await only_row(cursor))[0]
 
@@ -185,6 +200,7 @@ class DocumentLine:
     pages_failed: int
     status: str
     error: dict[str, Any] | None
+    analysis_failure: dict[str, Any] | None
     seconds: float | None
     cost_dollars: Decimal
     created_at: datetime
@@ -245,8 +261,10 @@ _LINES = """
     select document.id, document.file_name, document.matter, document.document_type,
         document.title, document.document_date, document.page_count,
         coalesce(shares.done, 0) as pages_done, coalesce(shares.failed, 0) as pages_failed,
-        job.status, job.error,
-        extract(epoch from job.completed_at - job.created_at)::float as seconds,
+        job.status, job.error, job.results -> 'analysis_failure' as analysis_failure,
+        extract(epoch from job.completed_at - case job.analysis_round
+            when 0 then job.created_at else coalesce(job.ready_at, job.created_at) end)::float
+            as seconds,
         coalesce(shares.dollars, 0) + coalesce(own.dollars, 0) as cost_dollars,
         document.created_at
     from chosen

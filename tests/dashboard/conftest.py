@@ -37,14 +37,16 @@ class Rows:
         document: UUID | None = None,
         session: UUID | None = None,
         host: UUID | None = None,
+        call: UUID | None = None,
     ) -> None:
+        key = f"claude:{call}" if call else f"charge:{next(self._serial)}"
         self.run(
             """
             insert into aseagi.charges (key, kind, dollars, quantity, unit, what, incurred_on,
                 document_id, session_id, host_id)
             values (%s, %s, %s, 1, 'thing', 'a thing', %s, %s, %s, %s)
             """,
-            f"charge:{next(self._serial)}", kind, dollars, day, document, session, host,
+            key, kind, dollars, day, document, session, host,
         )  # fmt: skip
 
     def document(
@@ -87,6 +89,51 @@ class Rows:
             Jsonb(error) if status == "failed" else None,
         )  # fmt: skip
         return document
+
+    def put_off(self, document: UUID, reason: str, until: datetime) -> None:
+        self.run(
+            "update aseagi.processing_jobs set stage = 'analyse', waits_for = %s, waits_until = %s "
+            "where document_id = %s",
+            reason, until, document,
+        )  # fmt: skip
+
+    def lacks(self, document: UUID, reason: str) -> None:
+        """Claude was asked for something that the document's analysis does not have."""
+        failure = {"stage": "analyse", "reason": reason, "retry_helps": False, "page": 2}
+        self.run(
+            "update aseagi.processing_jobs set results = %s where document_id = %s",
+            Jsonb({"analysis_failure": failure}), document,
+        )  # fmt: skip
+
+    def call(
+        self,
+        state: str = "served",
+        *,
+        reserved_dollars: float = 0,
+        settled: datetime | None = None,
+        rehearsal: bool = False,
+    ) -> UUID:
+        """A question to Claude; one that is intended has no end yet."""
+        call, served = uuid4(), state == "served"
+        self.run(
+            """
+            insert into aseagi.claude_calls (id, step, first_page, last_page, plan, round, holder,
+                rehearsal, model, state, reserved_dollars, outcome, message_id, dollars, settled_at)
+            values (%s, 'pages', 1, 1, 'a plan', 0, %s, %s, 'a model', %s, %s, %s, %s, %s, %s)
+            """,
+            call, uuid4(), rehearsal, state, reserved_dollars,
+            None if state == "intended" else "answered" if served else "lost",
+            call.hex if served else None, 0 if served else None,
+            None if state == "intended" else settled or datetime.now(UTC),
+        )  # fmt: skip
+        return call
+
+    def batch(self, size: int, *, look_at: datetime) -> None:
+        """A batch that is not settled."""
+        self.run(
+            "insert into aseagi.claude_batches (size, holder, look_at) values (%s, %s, %s)",
+            size, uuid4(), look_at,
+        )  # fmt: skip
 
     def page(
         self, document: UUID, number: int, state: str = "done", *, session: UUID | None = None

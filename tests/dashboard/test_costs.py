@@ -1,4 +1,4 @@
-from datetime import UTC, date, datetime
+from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
 
 from dashboard.costs import Month, MonthCosts, months_until_now
@@ -9,6 +9,7 @@ from sql.dashboard import (
     completed_between,
     costs_between,
     first_charged_day,
+    rehearsal_dollars_between,
     reserved_dollars,
 )
 from tests.dashboard.conftest import Rows
@@ -122,6 +123,38 @@ async def test_the_budget_counts_what_stopping_sessions_would_save(
 
     assert costs.counted_by_budget == Decimal(4)
     assert reserved == Decimal("0.75")
+
+
+async def test_what_is_set_aside_for_claude_counts_like_what_is_set_aside_for_hosts(
+    rows: Rows, dashboard_dsn: str
+) -> None:
+    now = datetime.now(UTC)
+    rows.host(rows.session("running", created=now), created=now, reserved_dollars=0.75)
+    rows.call("intended", reserved_dollars=0.02)
+    rows.call("uncertain", reserved_dollars=0.03)
+    rows.call("uncertain", reserved_dollars=5, settled=now - timedelta(days=32))
+    rows.call("unserved", reserved_dollars=5)
+    rows.call("served", reserved_dollars=5)
+
+    async with connect(dashboard_dsn) as db:
+        assert await reserved_dollars(db) == Decimal("0.80")
+
+
+async def test_what_rehearsals_are_said_to_cost_is_that_of_hosts_and_of_claude(
+    rows: Rows, dashboard_dsn: str
+) -> None:
+    session = rows.session(created=AFTER_TEN_DAYS)
+    rehearsed = rows.host(session, created=AFTER_TEN_DAYS, reserved_dollars=1, rehearsal=True)
+    rows.charge("gpu", 1, date(2026, 7, 3), host=rehearsed)
+    rows.charge("gpu", 7, date(2026, 7, 3))
+    rows.charge("llm", 0.25, date(2026, 7, 3), call=rows.call(rehearsal=True))
+    rows.charge("llm", 9, date(2026, 7, 3), call=rows.call())
+    rows.charge("llm", 9, date(2026, 6, 30), call=rows.call(rehearsal=True))
+
+    async with connect(dashboard_dsn) as db:
+        said = await rehearsal_dollars_between(db, JULY.first, JULY.last)
+
+    assert said == Decimal("1.25")
 
 
 async def test_months_go_back_to_the_first_charge(rows: Rows, dashboard_dsn: str) -> None:

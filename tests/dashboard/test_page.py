@@ -128,6 +128,45 @@ def test_a_failed_document_and_a_failed_arrival_say_why(rows: Rows, dashboard_ds
     assert table(page, "Key")["Reason"].to_list() == ["This is no document but a song."]
 
 
+def test_an_analysis_that_lacks_something_says_what_before_its_title(
+    rows: Rows, dashboard_dsn: str
+) -> None:
+    rows.lacks(rows.document(), "page 2: Claude declined to analyse it.")
+
+    documents = table(look(dashboard_dsn), "Document")
+
+    assert documents["Title, or why it failed"].to_list() == [
+        "page 2: Claude declined to analyse it. · A letter"
+    ]
+
+
+def test_what_is_put_off_and_what_is_in_a_batch_are_shown(rows: Rows, dashboard_dsn: str) -> None:
+    soon = datetime.now(UTC) + timedelta(minutes=10)
+    for _ in range(2):
+        rows.put_off(rows.document("queued"), "The month's limit of $20.00 is used up.", soon)
+    rows.put_off(rows.document("queued"), "Claude is overloaded.", soon)
+    rows.batch(1200, look_at=soon)
+
+    page = look(dashboard_dsn)
+
+    put_off = table(page, "Why")
+    assert put_off["Documents"].to_list() == [2, 1]
+    assert put_off["Why"].to_list()[0] == "The month's limit of $20.00 is used up."
+    (said,) = page.info
+    assert said.value.startswith("1,200 questions with Claude in a batch")
+
+
+def test_nothing_is_said_of_waits_and_batches_where_there_are_none(
+    rows: Rows, dashboard_dsn: str
+) -> None:
+    rows.put_off(rows.document("queued"), "Over.", datetime.now(UTC) - timedelta(minutes=1))
+
+    page = look(dashboard_dsn)
+
+    assert "Put off" not in text(page)
+    assert not page.info
+
+
 def test_older_documents_are_one_button_away(rows: Rows, dashboard_dsn: str) -> None:
     for n in range(DOCUMENTS_PER_PAGE + 3):
         rows.document(name=f"{n}.pdf", added=datetime.now(UTC) - timedelta(hours=n))
