@@ -1,7 +1,14 @@
 """The flow `analyse`: drain the documents whose text is there."""
 
+import asyncio
+import contextlib
 from collections import Counter
+from collections.abc import AsyncGenerator
+from datetime import UTC, datetime
+from decimal import Decimal
 
+import httpx
+import psycopg
 from prefect import flow
 from prefect.artifacts import acreate_table_artifact
 from pydantic import BaseModel, Field
@@ -11,7 +18,9 @@ from blocks.database import Database
 from blocks.loading import load, load_if_there
 from blocks.object_storage import ObjectStorage
 from blocks.spending import Spending
+from schema.failures import AseagiError
 from schema.lanes import Lane
+from sql.claude import claude_dollars_since
 from sql.connection import Pool
 from sql.embeddings import lacks_embeddings
 from sql.jobs import AnalysisJob, claim_for_analysis, count_ready_for_analysis
@@ -22,6 +31,7 @@ from tasks.analysis import (
     analyse_document,
     embed_what_lacks,
     finish,
+    told,
 )
 from tasks.claude.analyst import Finished
 from tasks.claude.calling import Caller, limits_of
@@ -31,6 +41,8 @@ from tasks.meaning import MODEL
 from tasks.progress import DrainProgress
 
 BATCH = 24
+SETTINGS_SECONDS = 5.0
+"""How soon a drain learns that a person set up Claude, or changed how it is asked."""
 ARTIFACT_ROWS = 200
 
 
@@ -55,8 +67,9 @@ async def analyse(linger_seconds: float = LINGER_SECONDS) -> AnalyseReport:
     With Claude where there is a block for it, and what waits for the night only at night, in
     batches at half the price; else by rules. Then embed finished documents that lack it, for
     search by meaning; analysis embeds its own. One drain runs at a time; a second one ends at
-    once. Safe to kill at any point: a document's analysis and the end of its job are one
-    transaction, and what was asked of Claude is on record.
+    once, and one whose block was changed ends soon, for the next to go on with the new. Safe to
+    kill at any point: a document's analysis and the end of its job are one transaction, and what
+    was asked of Claude is on record.
 
     Args:
         linger_seconds: How long nothing new must come before the drain ends.
@@ -64,13 +77,13 @@ async def analyse(linger_seconds: float = LINGER_SECONDS) -> AnalyseReport:
     database = await load(Database)
     claude = await load_if_there(Claude)
     analysed: list[Analysed] = []
-    embedded = 0
+    embedded, began = 0, datetime.now(UTC)
     async with single_flight(database, "analyse") as drain:
         if drain is None:
             return AnalyseReport(another_drain=True)
         size = 2 if claude is None else 2 + claude.calls_at_a_time
         try:
-            async with database.pool(max_size=size) as pool:
+            async with database.pool(max_size=size) as pool, _ends_if_changed(drain, claude):
                 if claude is None:
                     await _by_rules(drain, pool, analysed, linger_seconds)
                 else:
@@ -80,12 +93,12 @@ async def analyse(linger_seconds: float = LINGER_SECONDS) -> AnalyseReport:
                 if lacking:
                     embedded = await embed_what_lacks(pool)
         finally:
-            await _show(analysed)
+            await _show(analysed, await _claude_dollars(database, began))
     outcomes = Counter(one.outcome for one in analysed)
     return AnalyseReport(
         completed=outcomes["completed"],
         failed=outcomes["failed"],
-        incomplete=sum(one.outcome == "completed" and bool(one.reason) for one in analysed),
+        incomplete=sum(one.is_incomplete for one in analysed),
         embedded=embedded,
     )
 
@@ -134,12 +147,42 @@ async def _with_claude(
         await asking.run(linger_seconds=linger_seconds)
 
 
-async def _show(analysed: list[Analysed]) -> None:
+@contextlib.asynccontextmanager
+async def _ends_if_changed(drain: Drain, claude: Claude | None) -> AsyncGenerator[None]:
+    """Let the drain take nothing more once the block is another than it began with."""
+    began_with = None if claude is None else claude.model_dump()
+
+    async def watch() -> None:
+        while True:
+            await asyncio.sleep(SETTINGS_SECONDS)
+            with contextlib.suppress(AseagiError, httpx.HTTPError):  # Prefect is away: later
+                now = await load_if_there(Claude)
+                if began_with != (None if now is None else now.model_dump()):
+                    drain.stop()
+                    return
+
+    watching = asyncio.create_task(watch())
+    try:
+        yield
+    finally:
+        watching.cancel()
+        await asyncio.gather(watching, return_exceptions=True)
+
+
+async def _claude_dollars(database: Database, since: datetime) -> Decimal:
+    try:
+        async with database.connect() as db:
+            return await claude_dollars_since(db, since)
+    except (AseagiError, psycopg.Error):
+        return Decimal(0)  # the drain ends because the database is away
+
+
+async def _show(analysed: list[Analysed], dollars: Decimal) -> None:
     """Leave the run's closing table, of a failed run too: what each document is, what failed."""
     failed_first = sorted(analysed, key=lambda one: (not one.reason, one.file_name))
     await acreate_table_artifact(
         key="analysed",
-        description=f"{len(analysed)} documents. The offline analyst costs nothing.",
+        description=told(analysed, dollars),
         table=[
             {
                 "file": one.file_name,

@@ -15,8 +15,9 @@ from blocks.reading import Reading
 from blocks.spending import Spending
 from schema.lanes import Lane
 from sql.charges import month_to_date
+from sql.claude import claude_dollars_since
 from sql.controls import open_night, read_controls
-from sql.jobs import count_queue, count_unfinished, failed_since
+from sql.jobs import count_incomplete_since, count_queue, count_unfinished, failed_since
 from tasks.dispatch import close_lost_sessions, dispatch
 from tasks.drains import single_flight
 from tasks.exporting import failure_text
@@ -32,7 +33,11 @@ class NightlyReport(BaseModel):
 
     completed: int = Field(description="Jobs completed, of all time.")
     failed_tonight: int = Field(description="Jobs that failed during this run.")
+    incomplete_tonight: int = Field(
+        description="Jobs completed during this run without all that Claude was asked for."
+    )
     unfinished: int = Field(description="Jobs of any lane left when the run ended.")
+    claude_dollars: float = Field(description="What Claude's answers cost during this run.")
     month_dollars: float = Field(description="Cost of the month so far.")
 
 
@@ -90,11 +95,20 @@ async def _digest(database: Database, began: datetime) -> NightlyReport:
     async with database.connect() as db:
         counts = await count_queue(db)
         failed = await failed_since(db, began)
+        incomplete = await count_incomplete_since(db, began)
+        claude = await claude_dollars_since(db, began)
         dollars = await month_to_date(db)
     lines = [
         f"**{counts.jobs_completed} documents done**, {counts.unfinished} unfinished, "
-        f"{len(failed)} failed tonight. The month has cost ${dollars:.2f} so far."
+        f"{len(failed)} failed tonight. The month has cost ${dollars:.2f} so far"
+        + (f", Claude ${claude:.4f} of it tonight." if claude else ".")
     ]
+    if incomplete:
+        lines += [
+            "",
+            f"{incomplete} were completed without all that Claude was asked for: `aseagi show` "
+            "says what and why, `aseagi retry` asks again where that can help.",
+        ]
     if failed:
         lines += ["", "| file | why |", "|---|---|"]
         lines += [f"| {one.file_name} | {failure_text(one.error)} |" for one in failed]
@@ -104,6 +118,8 @@ async def _digest(database: Database, began: datetime) -> NightlyReport:
     return NightlyReport(
         completed=counts.jobs_completed,
         failed_tonight=len(failed),
+        incomplete_tonight=incomplete,
         unfinished=counts.unfinished,
+        claude_dollars=float(claude),
         month_dollars=float(dollars),
     )

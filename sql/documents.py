@@ -263,6 +263,13 @@ async def list_pages(db: Connection, document_id: UUID) -> list[PageRow]:
         return await cursor.fetchall()
 
 
+async def analysis_of(db: Connection, document_id: UUID) -> dict[str, Any] | None:
+    """The stored analysis of a document, if there is one."""
+    cursor = await db.execute("select analysis from aseagi.documents where id = %s", (document_id,))
+    row = await cursor.fetchone()
+    return row[0] if row else None
+
+
 async def page_states(db: Connection, document_id: UUID) -> list[str]:
     """The states of a document's pages, in order."""
     cursor = await db.execute(

@@ -2,15 +2,17 @@
 
 The rules (`tasks/offline_analyst`) need no network and cost nothing. What they cannot find they
 leave out, and they sign what they found (`Analysis.analyst`). Claude (`tasks/claude`) is asked
-where there is a block for it; a document that it gives no answer about gets that of the rules,
-with the reason beside it. With its analysis each page is embedded (`tasks/meaning`), so that
-search finds it by what it is about.
+where there is a block for it; a document that it gives no answer about keeps what Claude said of
+it before, else gets the answer of the rules, with the reason beside it. With its analysis each
+page is embedded (`tasks/meaning`), so that search finds it by what it is about.
 """
 
 import asyncio
+from collections import Counter
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
+from decimal import Decimal
 from uuid import UUID
 
 from prefect import task
@@ -19,6 +21,7 @@ from prefect.cache_policies import NO_CACHE
 from schema.analysis import Analysis
 from schema.failures import AseagiError, Failure, Stage
 from sql.connection import Pool
+from sql.documents import analysis_of
 from sql.embeddings import Embedding, documents_without_embeddings, store_embeddings
 from sql.jobs import AnalysisJob, complete_job, fail_job
 from tasks.claude.analyst import Finished
@@ -46,6 +49,26 @@ class Analysed:
     title: str | None = None
     analyst: str | None = None
     reason: str | None = None
+
+    @property
+    def is_incomplete(self) -> bool:
+        """Whether it was completed without all that Claude was asked for."""
+        return self.outcome == "completed" and self.reason is not None
+
+
+def told(analysed: Sequence[Analysed], dollars: Decimal) -> str:
+    """In words: how many documents, by which analyst, and what Claude cost meanwhile."""
+    by = Counter(one.analyst or "nobody" for one in analysed if one.outcome == "completed")
+    parts = [f"{count} by {analyst}" for analyst, count in by.most_common()]
+    if failed := sum(one.outcome == "failed" for one in analysed):
+        parts.append(f"{failed} failed")
+    if lost := sum(one.outcome == "lost" for one in analysed):
+        parts.append(f"{lost} another drain's")
+    said = "1 document" if len(analysed) == 1 else f"{len(analysed)} documents"
+    said += f": {', '.join(parts)}." if parts else "."
+    if incomplete := sum(one.is_incomplete for one in analysed):
+        said += f" {incomplete} without all that Claude was asked for."
+    return said + (f" Claude cost ${dollars:.4f}." if dollars else "")
 
 
 @task(
@@ -81,10 +104,16 @@ async def analyse_document(
 async def finish(
     job: AnalysisJob, finished: Finished | None, *, holder: UUID, pool: Pool
 ) -> Analysed:
-    """Complete a claimed document with what Claude made of it, else with what the rules find."""
+    """Complete a claimed document with what Claude made of it, else with what the rules find.
+
+    Where Claude has no answer now and had one before, that one is kept, and the failure says so.
+    """
     failure = finished.failure if finished else None
     try:
         analysis = finished.analysis if finished else None
+        if analysis is None and failure is not None:
+            analysis = await _by_claude_before(job, pool)
+            failure = _kept(failure) if analysis else failure
         if analysis is None:
             analysis = await asyncio.to_thread(analyse_offline, job.pages, file_name=job.file_name)
         embeddings = await asyncio.to_thread(_embed_all, job.pages)
@@ -100,6 +129,21 @@ async def finish(
         if stored:
             await store_embeddings(db, job.document_id, embeddings, model=MODEL)
     return _told(job, analysis, failure, stored=stored)
+
+
+async def _by_claude_before(job: AnalysisJob, pool: Pool) -> Analysis | None:
+    async with pool.connection() as db:
+        stored = await analysis_of(db, job.document_id)
+    if stored is None:
+        return None
+    analysis = Analysis.model_validate(stored)
+    return None if analysis.is_by_rules else analysis
+
+
+def _kept(failure: Failure) -> Failure:
+    return failure.model_copy(
+        update={"reason": f"{failure.reason[:450]} Its earlier analysis is kept."}
+    )
 
 
 def _told(
