@@ -17,6 +17,7 @@ from cli.console import STATE_DIR, JsonOption, StateDirOption, console, print_js
 
 if TYPE_CHECKING:
     from sql.charges import DayCost
+    from sql.claude import ClaudeMonth
 
 
 def register(app: typer.Typer) -> None:
@@ -26,6 +27,8 @@ def register(app: typer.Typer) -> None:
 
 def costs(state: StateDirOption = STATE_DIR, as_json: JsonOption = False) -> None:
     """Show what this month has cost, by day and kind, and what it will at this rate.
+
+    And what Claude was asked for it.
 
     **Example:** `aseagi costs --json`
     """
@@ -56,6 +59,7 @@ async def _costs(*, as_json: bool) -> None:
     from blocks.loading import load
     from blocks.spending import Spending
     from sql.charges import charged_against_budget, costs_by_day, month_to_date
+    from sql.claude import claude_month
 
     database, spending = await load(Database), await load(Spending)
     today = datetime.now(UTC).date()
@@ -63,6 +67,7 @@ async def _costs(*, as_json: bool) -> None:
         days = await costs_by_day(db, since=today.replace(day=1))
         so_far = await month_to_date(db)
         counted = await charged_against_budget(db)
+        claude = await claude_month(db)
     month = Month(
         so_far=so_far,
         projected=projection(so_far, today),
@@ -70,11 +75,41 @@ async def _costs(*, as_json: bool) -> None:
         against_budget=counted,
     )
     if as_json:
-        print_json({"month": asdict(month), "days": [asdict(day) for day in days]})
+        print_json(
+            {
+                "month": asdict(month),
+                "days": [asdict(day) for day in days],
+                "claude": asdict(claude),
+            }
+        )
         return
     console.print(_table(days))
     console.print(f"this month so far: ${month.so_far:.2f}; at this rate ${month.projected:.2f}")
     console.print(f"of the budget of ${month.budget:.2f}: ${month.against_budget:.2f} used")
+    for line in claude_lines(claude):
+        console.print(line)
+
+
+def claude_lines(claude: "ClaudeMonth") -> list[str]:
+    """What Claude answered this month, and what may have been paid for nothing."""
+    lines: list[str] = []
+    if claude.answered:
+        cached = claude.cache_read_tokens / max(claude.input_tokens, 1)
+        answers = "1 answer" if claude.answered == 1 else f"{claude.answered:,} answers"
+        tokens = f"{claude.input_tokens:,} in and {claude.output_tokens:,} out tokens"
+        lines.append(
+            f"Claude: {answers}, {tokens} ({cached:.0%} from cache), ${claude.dollars:.4f}"
+        )
+    if claude.uncertain:
+        lost = (
+            "1 answer was lost on the way; it may"
+            if claude.uncertain == 1
+            else f"{claude.uncertain:,} answers were lost on the way; they may"
+        )
+        lines.append(
+            f"{lost} have cost up to ${claude.uncertain_dollars:.4f} more, which the limits count"
+        )
+    return lines
 
 
 def _table(days: "Sequence[DayCost]") -> Table:

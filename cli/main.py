@@ -10,6 +10,7 @@ import typer
 
 from cli import (
     add,
+    analyse,
     costs,
     demo,
     deploy,
@@ -59,6 +60,7 @@ for module in (
     status,
     search,
     show,
+    analyse,
     export,
     hosts,
     smoke,

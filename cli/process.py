@@ -1,7 +1,8 @@
 """`aseagi process`: have everything that waits read and analysed."""
 
 import time
-from datetime import UTC, datetime
+from collections.abc import Sequence
+from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Annotated
 from uuid import UUID
 
@@ -19,19 +20,30 @@ from rich.progress import (
 from cli.connection import use_stack
 from cli.console import STATE_DIR, JsonOption, StateDirOption, console, print_json, run
 from schema.failures import MoneyStops, RetryLater
-from schema.lanes import Lane
+from schema.lanes import DAYTIME, Lane
 
 if TYPE_CHECKING:
     from blocks.database import Database
     from blocks.reading import Reading
     from blocks.spending import Spending
+    from sql.claude import OpenBatches
     from sql.connection import Connection
-    from sql.jobs import QueueCounts
+    from sql.jobs import QueueCounts, Waiting
 
 LOOK_SECONDS = 0.5
 DISPATCH_SECONDS = 5.0
 TELL_SECONDS = 5.0
+TELL_SECONDS_IN_BATCHES = 60.0
 """How often a line is printed where no bar can move."""
+
+NIGHT_HOURS = 6.0
+"""For so long what waits for the night is analysed; as the nightly run, at most."""
+WAITING_HOURS = 0.5
+NIGHT_SECONDS = 300.0
+"""With `--wait` the night is opened again this often, for `WAITING_HOURS` each time."""
+
+SHORT_WAIT = timedelta(minutes=5)
+"""What is put off for less is waited for: Claude's API may be busy for a moment."""
 
 
 def register(app: typer.Typer) -> None:
@@ -51,10 +63,11 @@ def process(
 ) -> None:
     """Read and analyse everything that waits, what waits for the night too: bulk process.
 
-    Looks for objects in the bucket that nobody told of, takes them in, and starts
-    sessions for waiting pages. All but the nightly lane happens by itself within a
-    minute too. Without `--wait`, files of the nightly lane that are not taken in yet
-    still wait for the night.
+    Looks for objects in the bucket that nobody told of, takes them in, starts sessions for
+    waiting pages, and tries again what was put off. All but the nightly lane happens by itself
+    within a minute too. About that lane's documents Claude is asked in batches, at half the
+    price: an answer may take hours. Without `--wait`, scans of the nightly lane that are not
+    taken in yet still wait for the night.
 
     **Example:** `aseagi process --wait`
     """
@@ -82,15 +95,19 @@ async def _process(*, wait: bool, seconds: float, quiet: bool) -> "QueueCounts":
     from blocks.loading import load
     from blocks.reading import Reading
     from blocks.spending import Spending
-    from sql.jobs import count_queue
+    from sql.controls import open_night
+    from sql.jobs import count_queue, stop_waiting
     from tasks.starting import start_unless_about_to
 
     database, reading, spending = await load(Database), await load(Reading), await load(Spending)
     began = datetime.now(UTC)
     async with database.connect() as db:
         await check_spending(db, spending, await count_queue(db), since=began)
+        await open_night(db, hours=WAITING_HOURS if wait else NIGHT_HOURS)
+        await stop_waiting(db)
     sweep = await start_unless_about_to("housekeeping/housekeeping")
     await start_unless_about_to("ingest/ingest")
+    await wake_analysis(database)
     if wait:
         return await wait_until_done(sweep, seconds=seconds, quiet=quiet)
     await _open_every_lane(database, reading, spending)
@@ -98,13 +115,33 @@ async def _process(*, wait: bool, seconds: float, quiet: bool) -> "QueueCounts":
         return await count_queue(db)
 
 
+async def lanes_by_day() -> "Sequence[Lane]":
+    """The lanes that are analysed by day: only what costs something waits for the night."""
+    from blocks.claude import Claude
+    from blocks.loading import load_if_there
+
+    return list(Lane) if await load_if_there(Claude) is None else DAYTIME
+
+
+async def wake_analysis(database: "Database") -> None:
+    """Start the drain of analysis if something is ready for it."""
+    from sql.jobs import count_ready_for_analysis
+    from tasks.starting import start_unless_about_to
+
+    lanes = await lanes_by_day()
+    async with database.connect() as db:
+        ready = await count_ready_for_analysis(db, lanes=lanes)
+    if ready:
+        await start_unless_about_to("analyse/analyse")
+
+
 async def wait_until_done(
     sweep: UUID | None, *, seconds: float, quiet: bool = False
 ) -> "QueueCounts":
-    """Have every lane read; show the queue until nothing is left and `sweep` has looked.
+    """Have every lane read and analysed; show the queue until nothing is left.
 
-    Raises `MoneyStops` when what is left may not be paid for, and `RetryLater` when there
-    is still work after `seconds`.
+    And until `sweep` has looked. Raises `MoneyStops` when what is left may not be paid for or is
+    put off, and `RetryLater` when there is still work after `seconds`.
     """
     import anyio
     from prefect.client.orchestration import get_client
@@ -113,7 +150,9 @@ async def wait_until_done(
     from blocks.loading import load
     from blocks.reading import Reading
     from blocks.spending import Spending
-    from sql.jobs import count_queue
+    from sql.claude import open_batches
+    from sql.controls import open_night
+    from sql.jobs import count_queue, jobs_waiting
 
     database, reading, spending = await load(Database), await load(Reading), await load(Spending)
     columns = (
@@ -127,26 +166,33 @@ async def wait_until_done(
     began = datetime.now(UTC)
     deadline = time.monotonic() + seconds
     swept = sweep is None
-    tell_at = dispatch_at = 0.0
+    tell_at = dispatch_at = night_at = 0.0
     with Progress(*columns, console=console, disable=quiet) as progress:
         documents = progress.add_task("documents", total=None, what="")
         pages = progress.add_task("pages    ", total=None, what="")
         async with database.connect() as db, get_client() as client:
             while time.monotonic() < deadline:
-                counts = await count_queue(db)
+                counts, batches = await count_queue(db), await open_batches(db)
                 if counts.unfinished:
                     await check_spending(db, spending, counts, since=began)
+                if time.monotonic() >= night_at:
+                    night_at = time.monotonic() + NIGHT_SECONDS
+                    await open_night(db, hours=WAITING_HOURS)
+                put_off = await jobs_waiting(db)
                 await db.commit()
-                _show(progress, documents, pages, counts)
+                _show(progress, documents, pages, counts, batches)
                 if not console.is_terminal and not quiet and time.monotonic() >= tell_at:
                     # A bar is drawn once at its end where there is no terminal.
-                    tell_at = time.monotonic() + TELL_SECONDS
-                    console.print(_line(counts))
+                    often = TELL_SECONDS_IN_BATCHES if batches.calls else TELL_SECONDS
+                    tell_at = time.monotonic() + often
+                    console.print(_line(counts, batches))
                 if not swept and sweep is not None:
                     state = (await client.read_flow_run(sweep)).state
                     swept = state is not None and state.is_final()
                 if swept and counts.unfinished == 0:
                     return counts
+                if swept:
+                    check_waits(counts, put_off, batches)
                 if counts.pages_waiting and time.monotonic() >= dispatch_at:
                     dispatch_at = time.monotonic() + DISPATCH_SECONDS
                     await _open_every_lane(database, reading, spending)
@@ -190,14 +236,42 @@ async def check_spending(
         )
 
 
-def _show(progress: Progress, documents: TaskID, pages: TaskID, counts: "QueueCounts") -> None:
+def check_waits(
+    counts: "QueueCounts", put_off: "Sequence[Waiting]", batches: "OpenBatches"
+) -> None:
+    """Raise `MoneyStops`, with the reason, when all that is left is put off for long.
+
+    What is being taken in or read, or is in a batch, goes on by itself.
+    """
+    under_way = counts.arrivals_waiting or counts.pages_waiting or counts.pages_leased
+    jobs = sum(one.jobs for one in put_off)
+    if not jobs or under_way or batches.calls or jobs < counts.unfinished:
+        return
+    if min(one.until for one in put_off) - datetime.now(UTC) < SHORT_WAIT:
+        return
+    first = put_off[0]
+    others = f" {jobs - first.jobs} more wait for other reasons." if jobs > first.jobs else ""
+    wait = "1 document waits" if first.jobs == 1 else f"{first.jobs} documents wait"
+    raise MoneyStops(
+        f"{wait} to be analysed: {first.reason}{others} `aseagi status` shows until when; "
+        "`aseagi process` tries at once."
+    )
+
+
+def _show(
+    progress: Progress,
+    documents: TaskID,
+    pages: TaskID,
+    counts: "QueueCounts",
+    batches: "OpenBatches",
+) -> None:
     done = counts.jobs_completed + counts.jobs_failed
     read = counts.pages_done + counts.pages_failed
     progress.update(
         documents,
         completed=done,
         total=done + counts.unfinished,
-        what=_doing(counts),
+        what=_doing(counts, batches),
     )
     progress.update(
         pages,
@@ -206,17 +280,27 @@ def _show(progress: Progress, documents: TaskID, pages: TaskID, counts: "QueueCo
     )
 
 
-def _doing(counts: "QueueCounts") -> str:
+def _doing(counts: "QueueCounts", batches: "OpenBatches") -> str:
     if counts.arrivals_waiting:
         return f"taking in {counts.arrivals_waiting}"
     if counts.pages_leased:
         return f"reading {counts.pages_leased} pages"
     if counts.pages_waiting:
         return "waiting for a session"
-    return "analysing" if counts.unfinished else "done"
+    if not counts.unfinished:
+        return "done"
+    return in_batches(batches) if batches.calls else "analysing"
 
 
-def _line(counts: "QueueCounts") -> str:
+def in_batches(batches: "OpenBatches") -> str:
+    """What is with Claude in batches, in words."""
+    questions = "1 question" if batches.calls == 1 else f"{batches.calls} questions"
+    where = "a batch" if batches.batches == 1 else f"{batches.batches} batches"
+    return f"{questions} with Claude in {where}"
+
+
+def _line(counts: "QueueCounts", batches: "OpenBatches") -> str:
     done, read = counts.jobs_completed + counts.jobs_failed, counts.pages_done + counts.pages_failed
     pages = read + counts.pages_waiting + counts.pages_leased
-    return f"documents {done}/{done + counts.unfinished}, pages {read}/{pages}, {_doing(counts)}"
+    doing = _doing(counts, batches)
+    return f"documents {done}/{done + counts.unfinished}, pages {read}/{pages}, {doing}"

@@ -8,11 +8,12 @@ from rich.text import Text
 
 from cli.connection import use_stack
 from cli.console import STATE_DIR, JsonOption, StateDirOption, console, print_json, run
-from schema.failures import BadInput
+from schema.failures import BadInput, Failure
 
 if TYPE_CHECKING:
     from schema.analysis import Analysis, Quoted
     from sql.connection import Connection
+    from sql.documents import DocumentRow
 
 IdArgument = Annotated[str, typer.Argument(metavar="ID", help="Id, or its first characters.")]
 
@@ -43,7 +44,10 @@ def retry(
     ] = None,
     state: StateDirOption = STATE_DIR,
 ) -> None:
-    """Try failed documents, pages and arrivals again.
+    """Try failed documents, pages and arrivals again; ask Claude again for what an analysis lacks.
+
+    That is, where asking again can help: answers that were lost, or an API that was away. What
+    Claude declined it would decline again; `aseagi analyse` asks all the same.
 
     **Example:** `aseagi retry`, or `aseagi retry 3f2a9c41`
     """
@@ -52,7 +56,8 @@ def retry(
     console.print(f"{jobs} documents and {arrivals} arrivals wait again")
 
 
-async def _find(db: "Connection", prefix: str) -> UUID:
+async def find(db: "Connection", prefix: str) -> UUID:
+    """The document whose id begins so; raises `BadInput` if none or several do."""
     from sql.documents import find_by_prefix
 
     found = await find_by_prefix(db, prefix)
@@ -75,7 +80,7 @@ async def _retry(prefix: str | None) -> tuple[int, int]:
 
     database, reading, spending = await load(Database), await load(Reading), await load(Spending)
     async with database.connect() as db:
-        document_id = await _find(db, prefix) if prefix else None
+        document_id = await find(db, prefix) if prefix else None
         jobs = await retry_jobs(db, document_id=document_id)
         arrivals = await retry_arrivals(db) if document_id is None else 0
     await dispatch(database, reading, spending)
@@ -95,7 +100,7 @@ async def _show(prefix: str, *, with_text: bool, as_json: bool) -> None:
 
     database = await load(Database)
     async with database.connect() as db:
-        document_id = await _find(db, prefix)
+        document_id = await find(db, prefix)
         (row,) = await list_documents(db, ids=[document_id])
         pages = await list_pages(db, document_id)
     if as_json:
@@ -119,6 +124,8 @@ async def _show(prefix: str, *, with_text: bool, as_json: bool) -> None:
         console.print(f"came as  {row.original_path}", markup=False)
     if row.analysis is not None:
         print_analysis(Analysis.model_validate(row.analysis))
+    if lacks := what_lacks(row):
+        console.print(Text(lacks, style="yellow"))
     for page in pages:
         how = page.engine or page.source or ""
         sure = f", confidence {page.confidence:.2f}" if page.confidence is not None else ""
@@ -127,6 +134,19 @@ async def _show(prefix: str, *, with_text: bool, as_json: bool) -> None:
             console.print(Text(f"    {page.error['reason']}"))
         if with_text and page.text:
             console.print(Text(page.text))
+
+
+def what_lacks(row: "DocumentRow") -> str | None:
+    """What Claude was asked for and a document's analysis does not have, with the way out."""
+    if row.analysis_failure is None or row.analysis is None:
+        return None
+    from schema.analysis import Analysis
+
+    failure = Failure.model_validate(row.analysis_failure)
+    by_rules = Analysis.model_validate(row.analysis).is_by_rules
+    instead = " The rules answered instead." if by_rules else ""
+    again = f" `aseagi retry {row.id.hex[:8]}` asks again." if failure.retry_helps else ""
+    return f"{failure.reason}{instead}{again}"
 
 
 def print_analysis(analysis: "Analysis") -> None:

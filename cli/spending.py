@@ -30,10 +30,11 @@ def pause(
 
 
 def resume(state: StateDirOption = STATE_DIR) -> None:
-    """Allow spending again; what waits is picked up at once."""
+    """Allow spending again; what waits is picked up at once, what was put off too."""
     use_stack(state)
-    started = run(_resume())
-    console.print(f"Resumed; {started} sessions started.")
+    started, put_off = run(_resume())
+    also = f", {put_off} documents no longer put off" if put_off else ""
+    console.print(f"Resumed; {started} sessions started{also}.")
 
 
 async def _pause(reason: str) -> None:
@@ -46,15 +47,20 @@ async def _pause(reason: str) -> None:
         await controls.pause(db, reason=reason)
 
 
-async def _resume() -> int:
+async def _resume() -> tuple[int, int]:
     from blocks.database import Database
     from blocks.loading import load
     from blocks.reading import Reading
     from blocks.spending import Spending
+    from cli.process import wake_analysis
     from sql import controls
+    from sql.jobs import stop_waiting
     from tasks.dispatch import dispatch
 
     database, reading, spending = await load(Database), await load(Reading), await load(Spending)
     async with database.connect() as db:
         await controls.resume(db)
-    return (await dispatch(database, reading, spending)).sessions_started
+        put_off = await stop_waiting(db)
+    started = (await dispatch(database, reading, spending)).sessions_started
+    await wake_analysis(database)
+    return started, put_off

@@ -57,6 +57,7 @@ def document_dict(row: DocumentRow) -> dict[str, Any]:
         "cost_dollars": row.cost_dollars,
         "file_hash": row.file_hash,
         "original_path": row.original_path,
+        "analysis_failure": row.analysis_failure,
         "error": row.error,
     }
 
@@ -72,4 +73,6 @@ def _status(row: DocumentRow) -> str:
         return f"failed: {Failure.model_validate(row.error).reason}"
     if row.status == "completed" and row.pages_failed:
         return f"completed, {row.pages_failed} pages unread"
+    if row.status == "completed" and row.analysis_failure:
+        return "completed, analysis incomplete"
     return row.status

@@ -1,21 +1,23 @@
 """`aseagi process --wait` never waits for what will not come."""
 
 from collections.abc import AsyncGenerator
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from uuid import uuid4
 
 import pytest
 from psycopg import AsyncConnection
 
 from blocks.spending import Spending
-from cli.process import check_spending
+from cli.process import check_spending, check_waits, in_batches
 from schema.failures import MoneyStops
+from schema.lanes import Lane
+from sql.claude import OpenBatches, open_batches
 from sql.connection import Connection
 from sql.controls import pause
-from sql.jobs import count_queue
+from sql.jobs import claim_for_analysis, count_queue, jobs_waiting, put_off_job
 from sql.sessions import NotBegun
 from tests.conftest import FreshDatabase
-from tests.sql.house import House, new_attempt
+from tests.sql.house import TTL, House, new_attempt, new_document
 
 SPENDING = Spending(monthly_budget_dollars=10)
 LONG_AGO = datetime(2000, 1, 1, tzinfo=UTC)
@@ -82,3 +84,64 @@ async def test_a_host_that_the_rest_of_the_budget_does_not_pay_for_ends_the_wait
 async def test_a_budget_used_up_does_not_matter_when_no_page_waits(house: House) -> None:
     await charge(house, "10.01")
     await check(house)
+
+
+async def put_off(house: House, *reasons: str, minutes: float = 10) -> None:
+    """A document for each reason, put off with it."""
+    for reason in reasons:
+        await house.add(new_document("x"))
+        holder = uuid4()
+        async with house.transaction():
+            [job] = await claim_for_analysis(
+                house.db, holder=holder, limit=1, ttl=TTL, lanes=list(Lane)
+            )
+            await put_off_job(house.db, job, reason, holder=holder, wait=timedelta(minutes=minutes))
+
+
+async def look_whether_to_wait(house: House) -> None:
+    async with house.transaction():
+        counts, waiting = await count_queue(house.db), await jobs_waiting(house.db)
+        check_waits(counts, waiting, await open_batches(house.db))
+
+
+async def test_the_wait_ends_with_the_reason_when_all_that_is_left_is_put_off(
+    house: House,
+) -> None:
+    await look_whether_to_wait(house)
+    await put_off(house, "No credit.", "No credit.", "It is too dear.")
+    with pytest.raises(
+        MoneyStops,
+        match=r"^2 documents wait to be analysed: No credit\. 1 more wait for other reasons\. ",
+    ):
+        await look_whether_to_wait(house)
+
+
+async def test_the_wait_goes_on_while_something_else_goes_on(house: House) -> None:
+    await put_off(house, "No credit.")
+    scan = await house.add_scan()
+    await look_whether_to_wait(house)
+    host = await house.begin()
+    lease = await house.lease(host)
+    await look_whether_to_wait(house)
+    await house.settle(host, lease)
+    assert await house.job(scan) == ("processing", "analyse")
+    await look_whether_to_wait(house)
+
+
+async def test_what_is_put_off_for_a_minute_is_waited_for(house: House) -> None:
+    await put_off(house, "No credit.")
+    await put_off(house, "Claude is overloaded.", minutes=1)
+    await look_whether_to_wait(house)
+
+
+async def test_a_batch_is_waited_for(house: House) -> None:
+    await put_off(house, "No credit.")
+    await house.change(
+        "insert into aseagi.claude_batches (size, holder) values (12, gen_random_uuid())"
+    )
+    await look_whether_to_wait(house)
+
+
+def test_a_batch_is_told_in_words() -> None:
+    assert in_batches(OpenBatches(1, 12, None)) == "12 questions with Claude in a batch"
+    assert in_batches(OpenBatches(2, 1, None)) == "1 question with Claude in 2 batches"
