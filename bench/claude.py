@@ -186,6 +186,8 @@ def _show(documents: int, report: Report) -> None:
     table = Table(title="Rehearsal, no money", show_header=False)
     rows: list[tuple[str, object]] = [
         ("documents, each ended once", documents),
+        ("  completed", report.books.completed),
+        ("  failed: three drains were killed over it", report.books.killed_thrice),
         ("pages", report.pages),
         *sorted(report.by.items()),
         ("drains started", report.seen.drains),
@@ -219,6 +221,8 @@ def main() -> None:
         "claude",
         {
             "documents": Figure(options.documents, "documents"),
+            "completed": Figure(report.books.completed, "documents"),
+            "killed_thrice": Figure(report.books.killed_thrice, "documents"),
             "pages": Figure(report.pages, "pages"),
             "kills": Figure(report.seen.kills, "kills"),
             "served": Figure(report.books.served, "answers"),

@@ -187,6 +187,9 @@ class Chaos:
 class Books:
     """What the rehearsal served and what we wrote down, compared."""
 
+    completed: int
+    killed_thrice: int
+    """Documents that drains were at work on when they were killed, three times in a row."""
     served: int
     recorded: int
     never_received: int
@@ -202,13 +205,16 @@ async def check_the_books(office: Office, documents: Sequence[UUID]) -> Books:
     office.site.control.delete("/rehearsal/faults").raise_for_status()
     ended = await house.rows(
         """
-        select document.id, job.status, document.analysis is not null
+        select document.id, job.status, document.analysis is not null,
+            job.error ->> 'reason' like 'Its analysis was begun 3 times%'
         from aseagi.documents document
         join aseagi.processing_jobs job on job.document_id = document.id
         """
     )
     assert sorted(row[0] for row in ended) == sorted(documents)
-    assert {row[1:] for row in ended} == {("completed", True)}
+    # A document that was being analysed at three kills fails, and says so; all others are complete.
+    completed, killed_thrice = ("completed", True, None), ("failed", False, True)
+    assert {row[1:] for row in ended} <= {completed, killed_thrice}
 
     rows = office.site.served()
     by_message = {row["message_id"]: row for row in rows}
@@ -257,6 +263,8 @@ async def check_the_books(office: Office, documents: Sequence[UUID]) -> Books:
     )
     assert len(twice) <= lost_and_found
     return Books(
+        completed=sum(row[1:] == completed for row in ended),
+        killed_thrice=sum(row[1:] == killed_thrice for row in ended),
         served=len(rows),
         recorded=len(ledger),
         never_received=len(missing),

@@ -78,4 +78,5 @@ async def test_documents_of_all_lanes_end_once_through_faults_and_kills(office: 
     office.site.order(*for_ever(FAULTS))
     seen = await Chaos(office, chance).run(kills=3, longest_seconds=150)
     assert seen.kills > 0
-    await check_the_books(office, documents)
+    books = await check_the_books(office, documents)
+    assert books.completed > len(documents) // 2
