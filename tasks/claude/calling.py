@@ -52,7 +52,7 @@ class Patience:
     longest_wait: float = 60.0
     longest_asked: float = 600.0
     """How long the API may ask us to wait; longer ones are waited for in part."""
-    first_look: float = 60.0
+    first_look: float = 10.0
     """At a batch after it was created; later less and less often."""
     longest_look: float = 600.0
     creation: float = 900.0

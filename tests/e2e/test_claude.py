@@ -65,6 +65,7 @@ async def test_scans_dropped_into_the_bucket_are_analysed_by_claude_with_their_p
     )
 
 
+@pytest.mark.timeout(300)
 async def test_what_was_added_for_the_night_is_analysed_in_a_batch_when_a_person_wants_it(
     stack: Stack, claude: Site, db: Connection, tmp_path: Path
 ) -> None:

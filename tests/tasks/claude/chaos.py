@@ -206,7 +206,7 @@ async def check_the_books(office: Office, documents: Sequence[UUID]) -> Books:
     ended = await house.rows(
         """
         select document.id, job.status, document.analysis is not null,
-            job.error ->> 'reason' like 'Its analysis was begun 3 times%'
+            job.error ->> 'reason' like 'Its analysis was begun 3 times%%'
         from aseagi.documents document
         join aseagi.processing_jobs job on job.document_id = document.id
         """
