@@ -153,7 +153,7 @@ async def bench(documents: int, kills: int, seed: int) -> Report:
             books = await check_the_books(office, added)
             rows = await office.house.rows(
                 """
-                select split_part(document.analysis ->> 'analyst', ' ', 1),
+                select split_part(coalesce(document.analysis ->> 'analyst', 'nobody'), ' ', 1),
                     coalesce(job.results #>> '{analysis_failure,reason}', ''), count(*)
                 from aseagi.documents document
                 join aseagi.processing_jobs job on job.document_id = document.id group by 1, 2

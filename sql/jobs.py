@@ -210,13 +210,27 @@ async def renew_claim(db: Connection, job_id: UUID, *, holder: UUID, ttl: timede
     return cursor.rowcount == 1
 
 
+async def hold_job(db: Connection, job_id: UUID, *, holder: UUID, ttl: timedelta) -> bool:
+    """Keep a claimed job that only waits for others now; False if the claim was lost.
+
+    Its attempt no longer counts: whoever dies from here on does not die of this document.
+    """
+    cursor = await db.execute(
+        """
+        update aseagi.processing_jobs set claimed_until = now() + %s,
+            analysis_attempts = greatest(analysis_attempts - 1, 0)
+        where id = %s and claimed_by = %s and status = 'processing'
+        """,
+        (ttl, job_id, holder),
+    )
+    return cursor.rowcount == 1
+
+
 async def release_job(db: Connection, job_id: UUID, *, holder: UUID) -> None:
-    """Give a claimed job back, its attempt not counted: others go on with it."""
+    """Give back a job that was held: others go on with it."""
     await db.execute(
         """
-        update aseagi.processing_jobs
-        set claimed_by = null, claimed_until = null,
-            analysis_attempts = greatest(analysis_attempts - 1, 0)
+        update aseagi.processing_jobs set claimed_by = null, claimed_until = null
         where id = %s and claimed_by = %s
         """,
         (job_id, holder),

@@ -128,9 +128,11 @@ class Batches:
                 found = batch.batch_id or await self._find(batch)
                 if found is not None:
                     collected += await self._collect(batch, found)
-            except anthropic.APIError as error:
+            except (anthropic.APIError, httpx2.HTTPError) as error:
                 async with self._caller.pool.connection() as db:
                     await look_later(db, batch.id, look_in=self._look_in(batch.looks))
+                if isinstance(error, httpx2.HTTPError):
+                    continue  # results cut short
                 trouble = trouble_of(error)
                 raise_if_hopeless(trouble, self._caller.block)
                 raise RetryLater(trouble.outcome.text) from error

@@ -12,7 +12,7 @@ from decimal import Decimal
 
 from schema.failures import AseagiError
 from sql.claude import DocumentTooDear, LimitReached, document_dollars
-from sql.jobs import AnalysisJob, release_job, renew_claim
+from sql.jobs import AnalysisJob, hold_job, release_job
 from tasks.claude.analyst import Analyst, Finished
 from tasks.claude.batches import MOST_BYTES, MOST_QUESTIONS, Batches, Planned
 from tasks.claude.calling import CLAIM_FOR, Caller, ClaimLost
@@ -80,11 +80,11 @@ class NightPlan:
                     break  # the rest of a long document is asked when this much is answered
                 planned.append(Planned(job, question, questions.plan))
         async with self._caller.pool.connection() as db:
+            if not await hold_job(db, job.id, holder=self._caller.holder, ttl=CLAIM_FOR):
+                raise ClaimLost("Another drain has this document now.")
             if not planned:
                 await release_job(db, job.id, holder=self._caller.holder)
                 return None
-            if not await renew_claim(db, job.id, holder=self._caller.holder, ttl=CLAIM_FOR):
-                raise ClaimLost("Another drain has this document now.")
         async with self._turn:
             if not self._planned:
                 self._since = time.monotonic()

@@ -8,7 +8,13 @@ import pytest
 from schema.claude import Usage
 from schema.failures import MoneyStops
 from schema.lanes import Lane
+from sql.jobs import claim_for_analysis
+from tasks.claude.analyst import Analyst
+from tasks.claude.batches import Batches
+from tasks.claude.nights import NightPlan
 from tasks.claude.pricing import price
+from tasks.drains import Drain
+from tests.sql.house import TTL
 from tests.tasks.claude.office import LETTER, Office, letter
 
 
@@ -83,6 +89,43 @@ async def test_a_batch_whose_creation_was_not_confirmed_is_found_and_not_paid_tw
     await office.drain_until_done()
     assert await office.calls() == {"served answered": 3}
     assert await batches(office) == {"ended": created(office) - before}
+
+
+async def test_a_batch_is_found_although_its_results_are_cut_short_at_first(
+    office: Office,
+) -> None:
+    before = created(office)
+    office.site.order(
+        {"on": "create", "kind": "commit-then-drop"}, {"on": "results", "kind": "cut", "times": 2}
+    )
+    await office.add_letters(1, lane=Lane.NIGHTLY)
+    await office.open_night()
+    await office.drain_until_done()
+    assert created(office) == before + 1
+    assert await office.calls() == {"served answered": 1}
+
+
+async def test_a_drain_that_dies_before_its_batch_is_made_does_not_count_as_a_try(
+    office: Office,
+) -> None:
+    [document] = await office.add_letters(1, lane=Lane.NIGHTLY)
+    await office.open_night()
+    drain = Drain()
+    async with office.caller(drain) as caller:
+        analyst = Analyst(caller, office.storage)
+        night = NightPlan(analyst, Batches(caller), caller)
+        for _ in range(5):
+            async with office.house.transaction():
+                [job] = await claim_for_analysis(
+                    office.house.db, holder=drain.holder, limit=1, ttl=TTL, lanes=list(Lane)
+                )
+            assert job.attempts == 1
+            assert await night.plan(job) is None
+            await office.house.change(
+                "update aseagi.processing_jobs set claimed_until = now() - interval '1 second'"
+            )
+    await office.drain_until_done()
+    assert (await office.analysis(document)).analyst == "claude-haiku-5-5"
 
 
 async def test_a_batch_of_another_program_is_not_taken_for_ours(office: Office) -> None:
