@@ -13,7 +13,7 @@ import sys
 import time
 from collections.abc import Sequence
 from contextlib import suppress
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
 from uuid import UUID
@@ -23,6 +23,9 @@ from tests.tasks.claude.drain_process import ANOTHER_DRAIN, BEGUN
 from tests.tasks.claude.office import Office
 
 HOME = Path(__file__).parents[3]
+
+CREATION_SECONDS = 60.0
+"""A batch may still be created by one that lives; longer than its request can take."""
 
 FAULTS: Sequence[dict[str, Any]] = (
     *(
@@ -109,7 +112,7 @@ class Chaos:
                 "timeout_seconds": 20,
                 **self.office.settings,
             },
-            "patience": asdict(self.office.patience),
+            "patience": asdict(replace(self.office.patience, creation=CREATION_SECONDS)),
         }
         process = await asyncio.create_subprocess_exec(
             *(sys.executable, "-m", "tests.tasks.claude.drain_process"),
@@ -145,6 +148,11 @@ class Chaos:
                 "update aseagi.processing_jobs set claimed_until = now() - interval '1 second' "
                 "where claimed_until is not null"
             )
+            # Nobody lives who could still be creating them.
+            await self.office.house.change(
+                "update aseagi.claude_batches set created_at = created_at - interval '1 minute' "
+                "where state = 'intended'"
+            )
         await self.office.no_longer_wait()
         await self.office.house.change(
             "update aseagi.claude_batches set look_at = now() where settled_at is null"
@@ -173,7 +181,7 @@ class Chaos:
             await process.wait()
             return
         with suppress(TimeoutError):
-            await asyncio.wait_for(process.wait(), self.chance.uniform(0.05, 2.5))
+            await asyncio.wait_for(process.wait(), min(self.chance.expovariate(0.4), 12.0))
         if process.returncode is not None:
             return
         if alone and self.chance.random() < 0.2:
