@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 from uuid import UUID
 
 import typer
+from rich.markup import escape
 from rich.progress import (
     BarColumn,
     MofNCompleteColumn,
@@ -180,12 +181,13 @@ async def wait_until_done(
                     await open_night(db, hours=WAITING_HOURS)
                 put_off = await jobs_waiting(db)
                 await db.commit()
-                _show(progress, documents, pages, counts, batches)
+                doing = _doing(counts, batches, put_off)
+                _show(progress, documents, pages, counts, doing)
                 if not console.is_terminal and not quiet and time.monotonic() >= tell_at:
                     # A bar is drawn once at its end where there is no terminal.
                     often = TELL_SECONDS_IN_BATCHES if batches.calls else TELL_SECONDS
                     tell_at = time.monotonic() + often
-                    console.print(_line(counts, batches))
+                    console.print(_line(counts, doing), markup=False)
                 if not swept and sweep is not None:
                     state = (await client.read_flow_run(sweep)).state
                     swept = state is not None and state.is_final()
@@ -259,11 +261,7 @@ def check_waits(
 
 
 def _show(
-    progress: Progress,
-    documents: TaskID,
-    pages: TaskID,
-    counts: "QueueCounts",
-    batches: "OpenBatches",
+    progress: Progress, documents: TaskID, pages: TaskID, counts: "QueueCounts", doing: str
 ) -> None:
     done = counts.jobs_completed + counts.jobs_failed
     read = counts.pages_done + counts.pages_failed
@@ -271,7 +269,7 @@ def _show(
         documents,
         completed=done,
         total=done + counts.unfinished,
-        what=_doing(counts, batches),
+        what=escape(doing),
     )
     progress.update(
         pages,
@@ -280,7 +278,7 @@ def _show(
     )
 
 
-def _doing(counts: "QueueCounts", batches: "OpenBatches") -> str:
+def _doing(counts: "QueueCounts", batches: "OpenBatches", put_off: "Sequence[Waiting]") -> str:
     if counts.arrivals_waiting:
         return f"taking in {counts.arrivals_waiting}"
     if counts.pages_leased:
@@ -289,7 +287,10 @@ def _doing(counts: "QueueCounts", batches: "OpenBatches") -> str:
         return "waiting for a session"
     if not counts.unfinished:
         return "done"
-    return in_batches(batches) if batches.calls else "analysing"
+    if batches.calls:
+        return in_batches(batches)
+    waits = sum(one.jobs for one in put_off) >= counts.unfinished
+    return f"put off for a moment: {put_off[0].reason}" if waits else "analysing"
 
 
 def in_batches(batches: "OpenBatches") -> str:
@@ -299,8 +300,7 @@ def in_batches(batches: "OpenBatches") -> str:
     return f"{questions} with Claude in {where}"
 
 
-def _line(counts: "QueueCounts", batches: "OpenBatches") -> str:
+def _line(counts: "QueueCounts", doing: str) -> str:
     done, read = counts.jobs_completed + counts.jobs_failed, counts.pages_done + counts.pages_failed
     pages = read + counts.pages_waiting + counts.pages_leased
-    doing = _doing(counts, batches)
     return f"documents {done}/{done + counts.unfinished}, pages {read}/{pages}, {doing}"

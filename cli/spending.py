@@ -33,7 +33,8 @@ def resume(state: StateDirOption = STATE_DIR) -> None:
     """Allow spending again; what waits is picked up at once, what was put off too."""
     use_stack(state)
     started, put_off = run(_resume())
-    also = f", {put_off} documents no longer put off" if put_off else ""
+    documents = "1 document" if put_off == 1 else f"{put_off} documents"
+    also = f", {documents} no longer put off" if put_off else ""
     console.print(f"Resumed; {started} sessions started{also}.")
 
 

@@ -13,11 +13,13 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 import pytest
+from psycopg.types.json import Jsonb
 
 from bench.throughput import letter
 from sql.connection import Connection
 from stack.embedded import Stack
 from stack.processes import processes_of, sweep
+from tests.e2e.conftest import all_completed, eventually
 
 PROGRAM = str(Path(sys.executable).parent / "aseagi")
 SAMPLES = Path(__file__).parents[2] / "samples"
@@ -297,6 +299,98 @@ def test_process_reads_what_waits_for_the_night_too(
     assert aseagi(*words, environment=environment).returncode == 0
     done = aseagi("process", "--wait", "--timeout-minutes", "1.5", environment=environment)
     assert done.returncode == 0, done.stderr
+
+
+def one_letter(matter: str, number: int, folder: Path, environment: Mapping[str, str]) -> None:
+    """Have a letter of that matter read and analysed."""
+    (folder / "a.png").write_bytes(letter(number))
+    words = ("add", "--matter", matter, str(folder / "a.png"))
+    assert aseagi(*words, environment=environment).returncode == 0
+    done = aseagi("process", "--wait", environment=environment)
+    assert done.returncode == 0, done.stderr
+
+
+async def test_documents_are_analysed_anew_from_a_shell(
+    stack: Stack, empty: None, environment: dict[str, str], tmp_path: Path, db: Connection
+) -> None:
+    one_letter("anew", 36_000, tmp_path, environment)
+    words = ("--matter", "anew", "--by-rules-only", "--json")
+    done = aseagi("analyse", *words, environment=environment)
+    assert json.loads(done.stdout) == {"queued": 1}, done.stderr
+    assert aseagi("process", "--wait", environment=environment).returncode == 0
+    cursor = await db.execute(
+        """
+        select job.analysis_round, job.status, document.analysis ->> 'analyst', document.id::text
+        from aseagi.processing_jobs job join aseagi.documents document
+            on document.id = job.document_id
+        where document.matter = 'anew'
+        """
+    )
+    row = await cursor.fetchone()
+    assert row is not None
+    assert row[:3] == (1, "completed", "offline rules 2")
+    await db.execute(
+        "update aseagi.documents set analysis = analysis || %s where matter = 'anew'",
+        (Jsonb({"analyst": "a model"}),),
+    )
+    words = ("analyse", "--by-rules-only", row[3][:8])
+    said = aseagi(*words, environment=environment).stdout
+    assert said.startswith("0 documents are analysed anew\nThe others are left alone")
+
+
+@pytest.mark.parametrize(
+    ("words", "says"), [((), "--by-rules-only"), (("--all", "--matter", "x"), "leave it out")]
+)
+def test_nothing_is_analysed_anew_unless_a_person_says_what(
+    words: tuple[str, ...], says: str
+) -> None:
+    assert says in says_one_line(aseagi("analyse", *words))
+
+
+async def test_what_is_put_off_is_said_until_resume_lets_it_go_on(
+    stack: Stack, empty: None, environment: dict[str, str], tmp_path: Path, db: Connection
+) -> None:
+    one_letter("put-off", 36_001, tmp_path, environment)
+    await db.execute(
+        """
+        update aseagi.processing_jobs set status = 'queued', stage = 'analyse',
+            completed_at = null, waits_until = now() + interval '1 hour', waits_for = 'No credit.'
+        where document_id in (select id from aseagi.documents where matter = 'put-off')
+        """
+    )
+    said = aseagi("status", environment=environment).stdout
+    assert "put off: 1 document until " in said
+    assert "No credit." in said
+    waiting = json.loads(aseagi("status", "--json", environment=environment).stdout)["put_off"]
+    assert [(one["reason"], one["jobs"]) for one in waiting] == [("No credit.", 1)]
+    resumed = aseagi("resume", environment=environment).stdout
+    assert resumed.strip() == "Resumed; 0 sessions started, 1 document no longer put off."
+    await eventually(lambda: all_completed(db, "put-off", 1), seconds=60)
+
+
+async def test_show_says_what_an_analysis_lacks(
+    stack: Stack, empty: None, environment: dict[str, str], tmp_path: Path, db: Connection
+) -> None:
+    one_letter("lacks", 36_002, tmp_path, environment)
+    lacks = {"stage": "analyse", "reason": "Claude is overloaded.", "retry_helps": True}
+    cursor = await db.execute(
+        """
+        update aseagi.processing_jobs set results = results || %s
+        where document_id in (select id from aseagi.documents where matter = 'lacks')
+        returning document_id::text
+        """,
+        (Jsonb({"analysis_failure": lacks}),),
+    )
+    row = await cursor.fetchone()
+    assert row is not None
+    short = row[0][:8]
+    again = f"Claude is overloaded. The rules answered instead. `aseagi retry {short}` asks again."
+    assert again in aseagi("show", short, environment=environment).stdout
+    shown = json.loads(aseagi("show", short, "--json", environment=environment).stdout)
+    assert shown["analysis_failure"]["reason"] == "Claude is overloaded."
+    retried = aseagi("retry", environment=environment).stdout
+    assert retried.strip() == "1 documents and 0 arrivals wait again"
+    await eventually(lambda: all_completed(db, "lacks", 1), seconds=60)
 
 
 def test_a_matter_that_is_no_folders_name_is_one_clear_line(tmp_path: Path) -> None:
