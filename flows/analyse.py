@@ -83,7 +83,7 @@ async def analyse(linger_seconds: float = LINGER_SECONDS) -> AnalyseReport:
             return AnalyseReport(another_drain=True)
         size = 2 if claude is None else 2 + claude.calls_at_a_time
         try:
-            async with database.pool(max_size=size) as pool, _ends_if_changed(drain, claude):
+            async with database.pool(max_size=size) as pool, ends_if_changed(drain, claude):
                 if claude is None:
                     await _by_rules(drain, pool, analysed, linger_seconds)
                 else:
@@ -148,13 +148,15 @@ async def _with_claude(
 
 
 @contextlib.asynccontextmanager
-async def _ends_if_changed(drain: Drain, claude: Claude | None) -> AsyncGenerator[None]:
+async def ends_if_changed(
+    drain: Drain, claude: Claude | None, *, look_seconds: float = SETTINGS_SECONDS
+) -> AsyncGenerator[None]:
     """Let the drain take nothing more once the block is another than it began with."""
     began_with = None if claude is None else claude.model_dump()
 
     async def watch() -> None:
         while True:
-            await asyncio.sleep(SETTINGS_SECONDS)
+            await asyncio.sleep(look_seconds)
             with contextlib.suppress(AseagiError, httpx.HTTPError):  # Prefect is away: later
                 now = await load_if_there(Claude)
                 if began_with != (None if now is None else now.model_dump()):

@@ -2,7 +2,9 @@
 
 import asyncio
 import time
+from collections.abc import Sequence
 from datetime import UTC, datetime
+from decimal import Decimal
 
 from prefect import flow
 from prefect.artifacts import acreate_markdown_artifact
@@ -17,7 +19,14 @@ from schema.lanes import Lane
 from sql.charges import month_to_date
 from sql.claude import claude_dollars_since
 from sql.controls import open_night, read_controls
-from sql.jobs import count_incomplete_since, count_queue, count_unfinished, failed_since
+from sql.jobs import (
+    FailedJob,
+    QueueCounts,
+    count_incomplete_since,
+    count_queue,
+    count_unfinished,
+    failed_since,
+)
 from tasks.dispatch import close_lost_sessions, dispatch
 from tasks.drains import single_flight
 from tasks.exporting import failure_text
@@ -98,22 +107,10 @@ async def _digest(database: Database, began: datetime) -> NightlyReport:
         incomplete = await count_incomplete_since(db, began)
         claude = await claude_dollars_since(db, began)
         dollars = await month_to_date(db)
-    lines = [
-        f"**{counts.jobs_completed} documents done**, {counts.unfinished} unfinished, "
-        f"{len(failed)} failed tonight. The month has cost ${dollars:.2f} so far"
-        + (f", Claude ${claude:.4f} of it tonight." if claude else ".")
-    ]
-    if incomplete:
-        lines += [
-            "",
-            f"{incomplete} were completed without all that Claude was asked for: `aseagi show` "
-            "says what and why, `aseagi retry` asks again where that can help.",
-        ]
-    if failed:
-        lines += ["", "| file | why |", "|---|---|"]
-        lines += [f"| {one.file_name} | {failure_text(one.error)} |" for one in failed]
     await acreate_markdown_artifact(
-        key="digest", description="The morning digest", markdown="\n".join(lines)
+        key="digest",
+        description="The morning digest",
+        markdown=told(counts, failed, incomplete=incomplete, claude=claude, month=dollars),
     )
     return NightlyReport(
         completed=counts.jobs_completed,
@@ -123,3 +120,29 @@ async def _digest(database: Database, began: datetime) -> NightlyReport:
         claude_dollars=float(claude),
         month_dollars=float(dollars),
     )
+
+
+def told(
+    counts: QueueCounts,
+    failed: Sequence[FailedJob],
+    *,
+    incomplete: int,
+    claude: Decimal,
+    month: Decimal,
+) -> str:
+    """The morning digest: what was done, what failed or lacks something, what it cost."""
+    of_it = f", Claude ${claude:.4f} of it tonight" if claude else ""
+    lines = [
+        f"**{counts.jobs_completed} documents done**, {counts.unfinished} unfinished, "
+        f"{len(failed)} failed tonight. The month has cost ${month:.2f} so far{of_it}."
+    ]
+    if incomplete:
+        lines += [
+            "",
+            f"Completed tonight without all that Claude was asked for: {incomplete}. `aseagi show` "
+            "says what is missing and why, `aseagi retry` asks again where that can help.",
+        ]
+    if failed:
+        lines += ["", "| file | why |", "|---|---|"]
+        lines += [f"| {one.file_name} | {failure_text(one.error)} |" for one in failed]
+    return "\n".join(lines)
