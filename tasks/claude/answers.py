@@ -9,6 +9,7 @@ import anthropic
 import httpx2
 from anthropic.types import Message
 from pydantic import BaseModel, ValidationError
+from pydantic_core import ErrorDetails
 
 from schema.analysis import Analysis, Whole
 from schema.claude import Outcome, Step, Usage
@@ -40,12 +41,12 @@ def read_reply(message: Message, step: Step, *, model: str) -> Reply:
         return Reply(Outcome.TOO_LONG)
     text = "".join(block.text for block in message.content if block.type == "text")
     try:
-        value: object = json.loads(text)
-    except ValueError:
+        value: object = _storable(json.loads(text))
+    except (ValueError, RecursionError):  # or nested beyond reason
         return Reply(Outcome.INVALID, "It is not JSON.")
     if not isinstance(value, dict):
         return Reply(Outcome.INVALID, "It is not a JSON object.")
-    filled = _storable(cast("dict[str, Any]", value))
+    filled = cast("dict[str, Any]", value)
     shape: type[BaseModel] = Analysis if step.kind == "pages" else Whole
     if step.kind == "pages":
         # Who answered is for us to say, and in which version.
@@ -105,7 +106,7 @@ def _refusal(error: anthropic.APIStatusError) -> Trouble:
         return Trouble(_BY_STATUS[status], retry_after_seconds=after)
     if status >= 500:
         return Trouble(Outcome.ERROR, f"HTTP {status}", after)
-    return trouble_with_request(kind, said)
+    return trouble_with_request(kind, said or kind or f"HTTP {status}")
 
 
 _BY_STATUS = {
@@ -178,8 +179,14 @@ def _seconds(header: str | None) -> float | None:
 def _problems(error: ValidationError) -> str:
     """The first problems, by place and rule; what was answered there is left out."""
     found = error.errors(include_url=False, include_input=False, include_context=False)
-    told = [f"{'.'.join(map(str, one['loc']))}: {one['msg']}" for one in found[:MOST_PROBLEMS]]
+    told = [f"{_place(one)}: {one['msg']}" for one in found[:MOST_PROBLEMS]]
     return "; ".join(told)[:500]
+
+
+def _place(problem: ErrorDetails) -> str:
+    # The name of a field that the form does not have was answered, too.
+    where = problem["loc"][:-1] if problem["type"] == "extra_forbidden" else problem["loc"]
+    return ".".join(map(str, where)) or "the form"
 
 
 def _storable(value: Any) -> Any:

@@ -8,6 +8,7 @@ answer, from the part that is surest of it.
 from collections.abc import Callable, Hashable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any, TypeVar
+from unicodedata import category, normalize
 
 from schema.analysis import (
     Amount,
@@ -125,4 +126,8 @@ def _named(items: Iterable[_Named]) -> list[_Named]:
 
 
 def _key(text: str) -> str:
-    return " ".join("".join(c if c.isalnum() else " " for c in text.casefold()).split())
+    """What texts that say the same have in common: their letters and figures."""
+    composed = normalize("NFC", text.casefold())
+    # Vowel signs of many scripts are marks, not letters.
+    kept = "".join(c if c.isalnum() or category(c).startswith("M") else " " for c in composed)
+    return " ".join(kept.split()) or text.strip()

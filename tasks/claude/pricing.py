@@ -39,10 +39,10 @@ def most(
     """What a question can cost at most.
 
     No token is shorter than a byte, no picture more than the model's limit, no answer longer
-    than is allowed; what is read may have to be written into the cache.
+    than is allowed; what is read may be written into the cache, or come from it.
     """
     prompt = text_bytes + pictures * terms.picture_tokens
-    dearest = max(terms.input, terms.cache_write)
+    dearest = max(terms.input, terms.cache_write, terms.cache_read)
     is_long = terms.long_prompt_tokens is not None and prompt > terms.long_prompt_tokens
     dollars = (prompt * dearest + answer_tokens * terms.output) / MILLION
     return _rounded(

@@ -88,6 +88,9 @@ from whom to whom, what it says or orders, what follows and by when. Not part by
 
 _LEAST_TEXT = "(no text was read on this page)"
 
+_ODD_LINE_ENDS = {ord(end): f"\\u{ord(end):04x}" for end in "\x85\u2028\u2029"}
+"""That JSON leaves as they are: within its strings no line ends."""
+
 
 @dataclass(frozen=True, slots=True)
 class Picture:
@@ -117,8 +120,8 @@ class About:
 
     @property
     def mark(self) -> str:
-        """What the author of the document cannot have written into it."""
-        return sha256(f"mark of {self.file_hash}".encode()).hexdigest()[:16]
+        """What the author of the document cannot have written into it, nor into its name."""
+        return sha256(f"mark of {self.file_hash} {self.file_name}".encode()).hexdigest()[:16]
 
 
 def plan_of(about: About, texts: Sequence[str], block: Claude) -> str:
@@ -174,7 +177,7 @@ def whole_question(
     for part in parts:
         lines += [
             _frame(about, f"page {part.step.first_page} to page {part.step.last_page}"),
-            json.dumps(part.account(), ensure_ascii=False, indent=1),
+            json.dumps(part.account(), ensure_ascii=False, indent=1).translate(_ODD_LINE_ENDS),
         ]
     lines.append(_frame(about, "end"))
     lines.append(f"Fill in the form for the whole document of {about.page_count} pages.")
