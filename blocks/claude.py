@@ -33,7 +33,7 @@ class Model(BaseModel):
     long_prompt_tokens: int | None = Field(
         default=None, description="Prompts longer than this cost more."
     )
-    long_prompt_factor: Decimal = Field(default=Decimal(1), description="How much more.")
+    long_prompt_factor: Decimal = Field(default=Decimal(1), ge=1, description="How much more.")
     takes_effort: bool = Field(default=True, description="Whether it takes the effort parameter.")
 
 

@@ -115,8 +115,11 @@ PageNumber = Annotated[int, _is(lambda number: number >= 1, "pages are counted f
 
 
 def _plain(value: object) -> object:
-    """A sum as people write it, without dollar sign and separators."""
-    return value.replace(",", "").strip("$ ") if isinstance(value, str) else value
+    """A sum as people write it, without dollar sign and separators; in brackets it is negative."""
+    if not isinstance(value, str):
+        return value
+    digits = value.replace(",", "").replace("$", "").replace(" ", "")
+    return f"-{digits[1:-1]}" if digits.startswith("(") and digits.endswith(")") else digits
 
 
 Value = Annotated[

@@ -32,6 +32,8 @@ class Outcome(StrEnum):
     BAD_KEY = "bad key"
     NO_CREDIT = "no credit"
     NO_MODEL = "no such model"
+    NO_API = "no such API"
+    """Something else answers at the address."""
 
     @property
     def text(self) -> str:
@@ -55,6 +57,7 @@ _TEXTS = {
     Outcome.BAD_KEY: "Claude's API does not accept the key.",
     Outcome.NO_CREDIT: "The account has no credit with Claude's API.",
     Outcome.NO_MODEL: "Claude's API does not know the model.",
+    Outcome.NO_API: "What answers is not Claude's API.",
 }
 
 

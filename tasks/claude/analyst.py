@@ -166,13 +166,18 @@ def _finish(
 def _failure(job: AnalysisJob, given_up: Sequence[GivenUp]) -> Failure:
     first = given_up[0]
     detail = f" ({first.detail})" if first.detail and first.outcome is Outcome.REJECTED else ""
-    where = "" if first.step.page_count == len(job.pages) else f"{_span(first.step)}: "
     others = f" And {len(given_up) - 1} more." if len(given_up) > 1 else ""
+    is_part = first.step.kind == "pages" and first.step.page_count < len(job.pages)
+    if first.step.kind == "whole":
+        told = f"One account of its parts is missing: {first.outcome.value}{detail}."
+    else:
+        told = f"{_span(first.step)}: " if is_part else ""
+        told += f"{first.outcome.text}{detail}"
     return Failure(
         stage=Stage.ANALYSE,
-        reason=f"{where}{first.outcome.text}{detail}{others}"[:500],
+        reason=f"{told}{others}"[:500],
         retry_helps=any(one.outcome in HELPS_TO_RETRY for one in given_up),
-        page=first.step.first_page if where else None,
+        page=first.step.first_page if is_part else None,
     )
 
 

@@ -72,7 +72,7 @@ def usage_of(message: Message) -> Usage:
 
 @dataclass(frozen=True, slots=True)
 class Trouble:
-    """A request that came to nothing. `was_served` is None where nobody knows."""
+    """A request that came to nothing."""
 
     outcome: Outcome
     detail: str | None = None
@@ -84,8 +84,8 @@ class Trouble:
         return self.outcome is Outcome.LOST
 
 
-def trouble_of(error: anthropic.APIError) -> Trouble:
-    """What an error of the SDK means."""
+def trouble_of(error: anthropic.APIError | ValueError) -> Trouble:
+    """What an error of the SDK means. Of what is no JSON it raises a `ValueError`."""
     if isinstance(error, anthropic.APIStatusError):
         return _refusal(error)
     if isinstance(error, anthropic.APIConnectionError):
@@ -105,8 +105,11 @@ def _refusal(error: anthropic.APIStatusError) -> Trouble:
     if status in _BY_STATUS:
         return Trouble(_BY_STATUS[status], retry_after_seconds=after)
     if status >= 500:
-        return Trouble(Outcome.ERROR, f"HTTP {status}", after)
-    return trouble_with_request(kind, said or kind or f"HTTP {status}")
+        # Without the API's own words it came from something before it, and who knows.
+        return Trouble(Outcome.ERROR if kind else Outcome.LOST, f"HTTP {status}", after)
+    if not kind or (status == 404 and not said.startswith("model")):
+        return Trouble(Outcome.NO_API, f"HTTP {status}")
+    return trouble_with_request(kind, said or kind)
 
 
 _BY_STATUS = {

@@ -42,7 +42,7 @@ from sql.claude import (
     settle_unserved,
 )
 from sql.jobs import AnalysisJob
-from tasks.claude.answers import trouble_of, trouble_with_request
+from tasks.claude.answers import Trouble, trouble_of, trouble_with_request
 from tasks.claude.calling import Caller, new_call, raise_if_hopeless, served
 from tasks.claude.questions import Question
 
@@ -54,6 +54,9 @@ CLOCKS_DIFFER = timedelta(minutes=5)
 RESULTS_OVERDUE = timedelta(hours=24)
 """Results that are still missing so long after a batch ended will not come."""
 LISTED_AT_A_TIME = 100
+
+
+_OF_QUESTIONS = frozenset({Outcome.REJECTED, Outcome.TOO_LONG})
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,12 +105,14 @@ class Batches:
         ]
         try:
             created = await self._caller.client.messages.batches.create(requests=requests)
-        except anthropic.APIError as error:
+        except (anthropic.APIError, ValueError) as error:
             trouble = trouble_of(error)
             if trouble.outcome in {Outcome.LOST, Outcome.ERROR}:
                 return  # perhaps created: `look` finds out
+            # What is wrong with the whole is no single question's fault; that has an end too.
+            of_each = Outcome.ERROR if trouble.outcome in _OF_QUESTIONS else trouble.outcome
             async with self._caller.pool.connection() as db:
-                await batch_void(db, batch, trouble.outcome, detail=trouble.detail)
+                await batch_void(db, batch, of_each, detail=trouble.detail)
             raise_if_hopeless(trouble, self._caller.block)
             raise RetryLater(trouble.outcome.text) from error
         async with self._caller.pool.connection() as db:
@@ -208,17 +213,21 @@ class Batches:
         async with self._caller.pool.connection() as db:
             waiting = await open_calls(db, batch.id)
         collected = 0
+        troubles: list[Trouble] = []
         async with aclosing(self._results(batch_id)) as results:
             async for result in results:
                 call = _call_of(result)
                 if call is not None and call in waiting:
-                    await self._store(call, waiting[call], result)
+                    trouble = await self._store(call, waiting[call], result)
+                    troubles += [trouble] if trouble else []
                     collected += 1
+        for trouble in troubles:
+            raise_if_hopeless(trouble, self._caller.block)
         return collected
 
     async def _store(
         self, call: UUID, step: Step, individual: MessageBatchIndividualResponse
-    ) -> None:
+    ) -> Trouble | None:
         result = individual.result
         async with self._caller.pool.connection() as db:
             if result.type == "succeeded":
@@ -228,8 +237,10 @@ class Batches:
                 said = result.error.error
                 trouble = trouble_with_request(said.type, said.message)
                 await settle_unserved(db, call, trouble.outcome, detail=trouble.detail)
+                return trouble
             else:
                 await settle_unserved(db, call, Outcome.EXPIRED)
+        return None
 
     async def _results(self, batch_id: str) -> AsyncGenerator[MessageBatchIndividualResponse]:
         results = await self._caller.client.messages.batches.results(batch_id)

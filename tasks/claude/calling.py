@@ -160,8 +160,8 @@ class Caller:
                 await settle_unserved(db, call.id, Outcome.TOO_LONG)
             return None
         try:
-            message = await self.client.messages.create(**question.params)
-        except anthropic.APIError as error:
+            message = await self._create(question)
+        except (anthropic.APIError, ValueError) as error:
             trouble = trouble_of(error)
             async with self.pool.connection() as db:
                 if trouble.is_uncertain:
@@ -174,6 +174,13 @@ class Caller:
                 db, call.id, served(message, question.step, self.block, in_batch=False)
             )
         return None
+
+    async def _create(self, question: Question) -> Message:
+        """Ask. Raises as the SDK does, and `ValueError` when what came is no message."""
+        message = await self.client.messages.create(**question.params)
+        if not hasattr(message, "usage"):  # the SDK hands on what it cannot read, as text
+            raise ValueError("what came is no message")
+        return message
 
 
 def new_call(
@@ -217,6 +224,11 @@ def raise_if_hopeless(trouble: Trouble, block: Claude) -> None:
         raise Misconfigured(
             "Claude's API does not accept the key. Correct api_key in the block "
             "aseagi-claude/aseagi."
+        )
+    if trouble.outcome is Outcome.NO_API:
+        raise Misconfigured(
+            f"What answers at {block.url} is not Claude's API ({trouble.detail}). Correct url in "
+            "the block aseagi-claude/aseagi."
         )
     if trouble.outcome is Outcome.NO_MODEL:
         raise Misconfigured(

@@ -221,6 +221,14 @@ async def test_a_model_that_nobody_has_stops_the_drain(office: Office) -> None:
         await office.drain()
 
 
+async def test_an_address_where_something_else_answers_stops_the_drain(office: Office) -> None:
+    office.settings["url"] = f"{office.site.running.url}/v1"
+    document = await office.add(LETTER)
+    with pytest.raises(Misconfigured, match="is not Claude's API"):
+        await office.drain()
+    assert "Correct url" in (await office.waits_for(document) or "")
+
+
 async def test_the_months_limit_lets_documents_wait_and_nothing_is_asked(office: Office) -> None:
     office.settings["monthly_limit_dollars"] = 0.001
     document = await office.add(LETTER)

@@ -359,7 +359,7 @@ INVALID_REQUEST = "invalid_request_error"
         (401, "authentication_error", Outcome.BAD_KEY),
         (402, "billing_error", Outcome.NO_CREDIT),
         (403, "permission_error", Outcome.BAD_KEY),
-        (404, "not_found_error", Outcome.REJECTED),
+        (404, "not_found_error", Outcome.NO_API),
         (408, "timeout_error", Outcome.ERROR),
         (409, INVALID_REQUEST, Outcome.ERROR),
         (413, "request_too_large", Outcome.TOO_LONG),
@@ -381,24 +381,24 @@ def test_each_status_has_a_meaning(status: int, kind: str, outcome: Outcome) -> 
 @pytest.mark.parametrize(
     ("status", "outcome"),
     [
-        (400, Outcome.REJECTED),
+        (400, Outcome.NO_API),
         (401, Outcome.BAD_KEY),
-        (404, Outcome.REJECTED),
+        (404, Outcome.NO_API),
         (413, Outcome.TOO_LONG),
         (429, Outcome.RATE_LIMITED),
-        (502, Outcome.ERROR),
+        (502, Outcome.LOST),
         (529, Outcome.OVERLOADED),
     ],
 )
 @pytest.mark.parametrize(
     "body", ["", "<html>Bad gateway</html>", "null", '"no"', '{"error": "no"}', '{"error": {}}']
 )
-def test_a_status_means_the_same_when_its_body_is_not_the_apis(
+def test_what_is_not_in_the_apis_words_came_from_something_before_it(
     status: int, outcome: Outcome, body: str
 ) -> None:
     found = refused(status, body)
     assert found.outcome is outcome
-    if outcome in {Outcome.REJECTED, Outcome.ERROR}:
+    if outcome in {Outcome.NO_API, Outcome.LOST}:
         assert found.detail == f"HTTP {status}"
 
 
@@ -435,7 +435,7 @@ def test_a_request_that_is_wrong_says_what_the_api_said_in_short() -> None:
 
 def test_a_model_that_nobody_has_is_told_from_a_path_that_nobody_has() -> None:
     assert refused(404, said("not_found_error", "model: claude-nobody")).outcome is Outcome.NO_MODEL
-    assert refused(404, said("not_found_error", "Not found")).outcome is Outcome.REJECTED
+    assert refused(404, said("not_found_error", "Not found")).outcome is Outcome.NO_API
 
 
 def test_a_spending_limit_of_the_account_is_told_from_too_many_requests() -> None:

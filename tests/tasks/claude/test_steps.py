@@ -34,6 +34,7 @@ FREE = (
     Outcome.BAD_KEY,
     Outcome.NO_CREDIT,
     Outcome.NO_MODEL,
+    Outcome.NO_API,
 )
 """Nothing was served, and the question is not to blame."""
 
