@@ -120,14 +120,26 @@ class Claude(Block):
             )
         return terms
 
+    def _key(self) -> str:
+        key = self.api_key.get_secret_value().strip()
+        if not key or not key.isascii() or not key.isprintable():
+            raise Misconfigured(
+                "The key of Claude's API is empty or no key. Correct api_key in the block "
+                "aseagi-claude/aseagi."
+            )
+        return key
+
     def client(self) -> "AsyncAnthropic":
-        """The official client, its own retries off: ours are counted. Close it after use."""
+        """The official client, its own retries off: ours are counted. Close it after use.
+
+        Raises `Misconfigured` when there is no key.
+        """
         # Not at the top: what never asks Claude need not load its client.
         from anthropic import AsyncAnthropic  # noqa: PLC0415
 
         return AsyncAnthropic(
-            api_key=self.api_key.get_secret_value(),
-            base_url=self.url,
+            api_key=self._key(),
+            base_url=self.url.strip(),
             max_retries=0,
             timeout=self.timeout_seconds,
         )

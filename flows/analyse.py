@@ -19,8 +19,8 @@ from blocks.loading import load, load_if_there
 from blocks.object_storage import ObjectStorage
 from blocks.spending import Spending
 from schema.failures import AseagiError
-from schema.lanes import Lane
-from sql.claude import claude_dollars_since
+from schema.lanes import DAYTIME, Lane
+from sql.claude import abandon_all, claude_dollars_since
 from sql.connection import Pool
 from sql.embeddings import lacks_embeddings
 from sql.jobs import AnalysisJob, claim_for_analysis, count_ready_for_analysis
@@ -108,6 +108,9 @@ async def _by_rules(
 ) -> None:
     progress = DrainProgress("documents")
     lanes = list(Lane)
+    async with pool.connection() as db:
+        # Somebody took Claude away: nobody will look after what was asked.
+        await abandon_all(db)
 
     async def fetch() -> list[AnalysisJob]:
         async with pool.connection() as db:
@@ -132,11 +135,13 @@ async def _with_claude(
     storage, spending = await load(ObjectStorage), await load(Spending)
     progress = DrainProgress("documents")
 
+    async def waiting() -> int:
+        async with pool.connection() as db:
+            return await count_ready_for_analysis(db, lanes=DAYTIME)
+
     async def complete(job: AnalysisJob, finished: Finished) -> None:
         analysed.append(await finish(job, finished, holder=drain.holder, pool=pool))
-        async with pool.connection() as db:
-            waiting = await count_ready_for_analysis(db, lanes=list(Lane))
-        await progress.add(1, waiting=waiting)
+        await progress.count_one(waiting)
 
     async def as_task(job: AnalysisJob, work: Work) -> None:
         await analyse_document(job.document_id.hex[:8], work)

@@ -3,7 +3,7 @@
 import asyncio
 import time
 from collections.abc import Sequence
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 
 from prefect import flow
@@ -23,6 +23,7 @@ from sql.jobs import (
     FailedJob,
     QueueCounts,
     count_incomplete_since,
+    count_put_off,
     count_queue,
     count_unfinished,
     failed_since,
@@ -35,6 +36,8 @@ from tasks.progress import DrainProgress
 from tasks.watch import watch_bucket
 
 LOOK_SECONDS = 15.0
+NOT_TONIGHT = timedelta(minutes=5)
+"""What is put off for longer waits for money or a person, not for the night."""
 
 
 class NightlyReport(BaseModel):
@@ -86,7 +89,8 @@ async def nightly(longest_hours: float = 6) -> NightlyReport:
 async def _work_waits(database: Database) -> bool:
     async with database.connect() as db:
         paused = (await read_controls(db)).paused
-    return not paused and await _unfinished(database) > 0
+        put_off = await count_put_off(db, at_least=NOT_TONIGHT)
+    return not paused and await _unfinished(database) > put_off
 
 
 async def _unfinished(database: Database) -> int:

@@ -59,45 +59,72 @@ class DocumentTooDear(MoneyStops):
         self.document_id = document_id
 
 
-async def check_limits(
-    db: Connection, limits: Limits, *, document_id: UUID, round_number: int, dollars: Decimal
-) -> None:
-    """Lock all decisions about money, and raise `MoneyStops` unless `dollars` more may be spent.
+class Purse:
+    """What may be spent now. All decisions about money wait while it is open: be quick.
 
-    What is set aside counts as spent; of this month what was lost does too.
+    Make it with `open_purse`; it lasts until the transaction ends.
     """
+
+    def __init__(
+        self, db: Connection, limits: Limits, *, committed: Decimal, of_claude: Decimal
+    ) -> None:
+        self._db = db
+        self._limits = limits
+        self._committed = committed
+        self._of_claude = of_claude
+
+    async def take(self, document_id: UUID, *, round_number: int, dollars: Decimal) -> None:
+        """Count so much more as spent on a document. Raises `LimitReached`, `DocumentTooDear`.
+
+        What is set aside counts as spent; of this month what was lost does too.
+        """
+        limits = self._limits
+        if self._committed + dollars > limits.budget_dollars:
+            raise LimitReached(
+                f"The month's budget of ${limits.budget_dollars:.2f} is spent or set aside. It is "
+                "free again when open questions are answered, next month, or when "
+                "monthly_budget_dollars in the block aseagi-spending/aseagi is raised."
+            )
+        if self._of_claude + dollars > limits.month_dollars:
+            raise LimitReached(
+                f"The month's limit of ${limits.month_dollars:.2f} for Claude is spent or set "
+                "aside. It is free again when open questions are answered, next month, or when "
+                "monthly_limit_dollars in the block aseagi-claude/aseagi is raised."
+            )
+        spent = await document_dollars(self._db, document_id, round_number=round_number)
+        if spent + dollars > limits.document_dollars:
+            raise DocumentTooDear(
+                f"Its analysis may cost ${spent + dollars:.2f}, and one document at most "
+                f"${limits.document_dollars:.2f}: document_limit_dollars in the block "
+                "aseagi-claude/aseagi.",
+                document_id,
+            )
+        self._committed += dollars
+        self._of_claude += dollars
+
+
+async def open_purse(db: Connection, limits: Limits) -> Purse:
+    """Lock all decisions about money. Raises `MoneyStops` while spending is paused."""
     controls = await lock_controls(db)
     if controls.paused:
         raise MoneyStops(
             f"Spending is paused ({controls.paused_reason}). `aseagi resume` allows it again."
         )
-    if await committed_dollars(db) + dollars > limits.budget_dollars:
-        raise LimitReached(
-            f"The month's budget of ${limits.budget_dollars:.2f} is used up. It is next month, or "
-            "when monthly_budget_dollars in the block aseagi-spending/aseagi is raised."
-        )
-    if await claude_dollars(db) + dollars > limits.month_dollars:
-        raise LimitReached(
-            f"The month's limit of ${limits.month_dollars:.2f} for Claude is used up. It is next "
-            "month, or when monthly_limit_dollars in the block aseagi-claude/aseagi is raised."
-        )
-    spent = await document_dollars(db, document_id, round_number=round_number)
-    if spent + dollars > limits.document_dollars:
-        raise DocumentTooDear(
-            f"Its analysis may cost ${spent + dollars:.2f}, and one document at most "
-            f"${limits.document_dollars:.2f}: document_limit_dollars in the block "
-            "aseagi-claude/aseagi.",
-            document_id,
-        )
+    return Purse(
+        db, limits, committed=await committed_dollars(db), of_claude=await claude_dollars(db)
+    )
 
 
 async def claude_dollars(db: Connection) -> Decimal:
     """What Claude has cost this month, with what is set aside."""
     cursor = await db.execute(
         """
-        select coalesce(sum(coalesce(dollars, reserved_dollars)), 0) from aseagi.claude_calls
-        where state = 'intended' or (state in ('served', 'uncertain') and settled_at
-            >= date_trunc('month', now() at time zone 'utc') at time zone 'utc')
+        select (select coalesce(sum(reserved_dollars), 0) from aseagi.claude_calls
+                where state = 'intended')
+            + (select coalesce(sum(coalesce(dollars, reserved_dollars)), 0)
+                from aseagi.claude_calls
+                where state in ('served', 'uncertain') and settled_at
+                    >= date_trunc('month', now() at time zone 'utc') at time zone 'utc')
         """
     )
     return (await only_row(cursor))[0]
@@ -117,13 +144,8 @@ async def document_dollars(db: Connection, document_id: UUID, *, round_number: i
 
 async def intend_call(db: Connection, call: NewCall, limits: Limits, *, holder: UUID) -> None:
     """Write down a call before it is sent; commit before sending. Raises `MoneyStops`."""
-    await check_limits(
-        db,
-        limits,
-        document_id=call.document_id,
-        round_number=call.round,
-        dollars=call.reserved_dollars,
-    )
+    purse = await open_purse(db, limits)
+    await purse.take(call.document_id, round_number=call.round, dollars=call.reserved_dollars)
     await _insert_call(db, call, holder=holder, batch=None)
 
 
@@ -137,18 +159,14 @@ async def intend_batch(
     by_document: dict[UUID, list[NewCall]] = {}
     for call in calls:
         by_document.setdefault(call.document_id, []).append(call)
+    purse = await open_purse(db, limits)
     await db.execute(
         "insert into aseagi.claude_batches (id, size, holder) values (%s, %s, %s)",
         (batch, len(calls), holder),
     )
     for document_id, own in by_document.items():
-        await check_limits(
-            db,
-            limits,
-            document_id=document_id,
-            round_number=own[0].round,
-            dollars=sum((call.reserved_dollars for call in own), Decimal(0)),
-        )
+        dollars = sum((call.reserved_dollars for call in own), Decimal(0))
+        await purse.take(document_id, round_number=own[0].round, dollars=dollars)
         for call in own:
             await _insert_call(db, call, holder=None, batch=batch)
 
@@ -262,7 +280,7 @@ async def settle_served(db: Connection, call_id: UUID, served: Served) -> bool:
 async def settle_unserved(
     db: Connection, call_id: UUID, outcome: Outcome, *, detail: str | None = None
 ) -> None:
-    """Record that a call was refused before it was served: it is free."""
+    """Record that a call was refused, not served: it is free, also if it was thought lost."""
     await _settle(db, call_id, "unserved", outcome, detail)
 
 
@@ -277,9 +295,9 @@ async def _settle(
     await db.execute(
         """
         update aseagi.claude_calls set state = %s, outcome = %s, detail = %s, settled_at = now()
-        where id = %s and state = 'intended'
+        where id = %s and (state = 'intended' or (state = 'uncertain' and %s = 'unserved'))
         """,
-        (state, outcome, detail[:500] if detail else None, call_id),
+        (state, outcome, detail[:500] if detail else None, call_id, state),
     )
 
 
@@ -365,15 +383,28 @@ class Batch:
 
 
 async def batch_created(db: Connection, batch: UUID, batch_id: str, *, look_in: timedelta) -> None:
-    """Remember as what the API knows a batch."""
-    await db.execute(
+    """Remember as what the API knows a batch.
+
+    One that another drain gave up meanwhile, although it was still being created, is open again:
+    it will be paid, whatever was asked in its place.
+    """
+    cursor = await db.execute(
         """
         update aseagi.claude_batches
-        set state = 'submitted', batch_id = %s, looks = 0, look_at = now() + %s
-        where id = %s and state = 'intended'
+        set state = 'submitted', batch_id = %s, looks = 0, look_at = now() + %s, settled_at = null
+        where id = %s and state in ('intended', 'void')
         """,
         (batch_id, look_in, batch),
     )
+    if cursor.rowcount:
+        await db.execute(
+            """
+            update aseagi.claude_calls
+            set state = 'intended', outcome = null, detail = null, settled_at = null
+            where batch = %s and state = 'unserved'
+            """,
+            (batch,),
+        )
 
 
 async def batch_void(
@@ -422,6 +453,28 @@ async def look_later(db: Connection, batch: UUID, *, look_in: timedelta) -> None
         "update aseagi.claude_batches set looks = looks + 1, look_at = now() + %s where id = %s",
         (look_in, batch),
     )
+
+
+async def abandon_all(db: Connection) -> int:
+    """Record all open calls and batches as lost, where nobody is left to look after them.
+
+    For a house without Claude: its documents go on without. Returns how many calls there were.
+    """
+    await db.execute(
+        """
+        update aseagi.claude_batches
+        set state = case when batch_id is null then 'void' else 'ended' end, settled_at = now()
+        where settled_at is null
+        """
+    )
+    cursor = await db.execute(
+        """
+        update aseagi.claude_calls set state = 'uncertain', outcome = %s, settled_at = now()
+        where state = 'intended'
+        """,
+        (Outcome.LOST,),
+    )
+    return cursor.rowcount
 
 
 async def batches_due(db: Connection) -> list[Batch]:

@@ -169,7 +169,11 @@ async def complete_job(
     )
     if cursor.rowcount == 0:
         return False
-    await db.execute("delete from aseagi.claude_answers where document_id = %s", (job.document_id,))
+    if failure is None or not failure.retry_helps:
+        # Else what was answered is kept for another try at the rest.
+        await db.execute(
+            "delete from aseagi.claude_answers where document_id = %s", (job.document_id,)
+        )
     await db.execute(
         """
         update aseagi.documents
@@ -242,19 +246,19 @@ async def put_off_job(
 ) -> None:
     """Let a claimed job wait, with a reason; its attempt is not counted.
 
-    Without `wait` it waits longer each time: from a minute up to half an hour.
+    Without `wait` it waits longer each time, from a minute up to half an hour, and these are
+    counted (`AnalysisJob.waits`).
     """
-    if wait is None:
-        wait = min(FIRST_WAIT * 2 ** min(job.waits, 10), LONGEST_WAIT)
+    delay = min(FIRST_WAIT * 2 ** min(job.waits, 10), LONGEST_WAIT) if wait is None else wait
     await db.execute(
         """
         update aseagi.processing_jobs
         set claimed_by = null, claimed_until = null,
             analysis_attempts = greatest(analysis_attempts - 1, 0),
-            waits_until = now() + %s, waits_for = %s, waits = waits + 1
+            waits_until = now() + %s, waits_for = %s, waits = waits + %s
         where id = %s and claimed_by = %s
         """,
-        (wait, reason[:500], job.id, holder),
+        (delay, reason[:500], 1 if wait is None else 0, job.id, holder),
     )
 
 
@@ -312,6 +316,18 @@ async def jobs_waiting(db: Connection, *, limit: int | None = None) -> list[Wait
             (limit,),
         )
         return await cursor.fetchall()
+
+
+async def count_put_off(db: Connection, *, at_least: timedelta) -> int:
+    """Unfinished jobs that go on no sooner than that."""
+    cursor = await db.execute(
+        """
+        select count(*) from aseagi.processing_jobs
+        where status in ('queued', 'processing') and waits_until > now() + %s
+        """,
+        (at_least,),
+    )
+    return int((await only_row(cursor))[0])
 
 
 async def retry_jobs(db: Connection, *, document_id: UUID | None = None) -> int:
@@ -375,13 +391,16 @@ async def analyse_again(
     cursor = await db.execute(
         """
         with chosen as (
-            select job.id from aseagi.processing_jobs job
+            select job.id, job.document_id from aseagi.processing_jobs job
             join aseagi.documents document on document.id = job.document_id
             where job.status = 'completed'
                 and (%(ids)s::uuid[] is null or document.id = any(%(ids)s))
                 and (%(matter)s::text is null or document.matter = %(matter)s)
                 and (%(by)s::text is null or document.analysis ->> 'analyst' like %(by)s || '%%')
             for update of job
+        ), forgotten as (
+            delete from aseagi.claude_answers
+            where document_id in (select document_id from chosen)
         )
         update aseagi.processing_jobs job
         set status = 'queued', stage = 'analyse', ready_at = now(), completed_at = null,

@@ -71,8 +71,11 @@ create table aseagi.claude_calls (
 );
 create index claude_calls_document on aseagi.claude_calls (document_id);
 create index claude_calls_batch on aseagi.claude_calls (batch) where batch is not null;
-create index claude_calls_open on aseagi.claude_calls (created_at)
-    where state in ('intended', 'uncertain');
+-- What counts against the limits: what is open, and what was settled this month.
+create index claude_calls_open on aseagi.claude_calls (created_at) include (reserved_dollars)
+    where state = 'intended';
+create index claude_calls_month on aseagi.claude_calls (settled_at)
+    include (state, dollars, reserved_dollars) where state in ('served', 'uncertain');
 
 -- Answers about parts of a document, until the document's analysis is complete.
 create table aseagi.claude_answers (

@@ -84,13 +84,13 @@ class Analyst:
         if not of_parts.is_settled:
             return Standing(of_parts.ask, parts, bool(of_parts.in_batch), None)
         if len(parts) < 2:
-            return Standing([], parts, False, _finish(job, parts, None, of_parts.given_up))
+            return Standing([], parts, False, await _finished(job, parts, None, of_parts.given_up))
         whole = Step(1, len(job.pages), "whole")
         of_whole = survey([whole], past, answers.keys())
         if not of_whole.is_settled:
             return Standing(of_whole.ask, parts, bool(of_whole.in_batch), None)
         given_up = [*of_parts.given_up, *of_whole.given_up]
-        return Standing([], parts, False, _finish(job, parts, answers.get(whole), given_up))
+        return Standing([], parts, False, await _finished(job, parts, answers.get(whole), given_up))
 
     def _check_price(self, job: AnalysisJob) -> None:
         """Raise `DocumentTooDear` before an analysis is paid for that will not be whole."""
@@ -105,8 +105,10 @@ class Analyst:
             )
 
     async def _ask_all(self, job: AnalysisJob, questions: Questions, standing: Standing) -> None:
+        share = self._caller.share()
+
         async def one(ask: Ask) -> None:
-            async with self._caller.slots:
+            async with share, self._caller.slots:
                 question = await questions.make(ask, standing.parts)
                 await self._caller.ask(job, question, plan=questions.plan)
 
@@ -143,6 +145,16 @@ def _as_estimated(job: AnalysisJob) -> Document:
         for text, scanned in zip(job.pages, job.scanned, strict=True)
     ]
     return Document(job.file_name, pages, size_bytes=0)
+
+
+async def _finished(
+    job: AnalysisJob,
+    parts: Sequence[Part],
+    whole: Mapping[str, Any] | None,
+    given_up: Sequence[GivenUp],
+) -> Finished:
+    # Quotes are looked for in every page near theirs: not on the event loop.
+    return await asyncio.to_thread(_finish, job, parts, whole, given_up)
 
 
 def _finish(

@@ -84,16 +84,22 @@ class Trouble:
         return self.outcome is Outcome.LOST
 
 
-def trouble_of(error: anthropic.APIError | ValueError) -> Trouble:
-    """What an error of the SDK means. Of what is no JSON it raises a `ValueError`."""
+def trouble_of(error: Exception) -> Trouble:
+    """What an error of the SDK means. One that is none of its own may come after the answer did."""
     if isinstance(error, anthropic.APIStatusError):
         return _refusal(error)
     if isinstance(error, anthropic.APIConnectionError):
         cause = error.__cause__
         never_sent = (httpx2.ConnectError, httpx2.ConnectTimeout, httpx2.PoolTimeout)
+        if isinstance(cause, _NO_REQUEST):
+            return Trouble(Outcome.NO_API, type(cause).__name__)
         return Trouble(Outcome.UNREACHABLE if isinstance(cause, never_sent) else Outcome.LOST)
     # An answer came that the SDK does not understand: it was served.
     return Trouble(Outcome.LOST, type(error).__name__)
+
+
+_NO_REQUEST = (httpx2.UnsupportedProtocol, httpx2.InvalidURL, httpx2.LocalProtocolError)
+"""No request can be made of such an address or key."""
 
 
 def _refusal(error: anthropic.APIStatusError) -> Trouble:
@@ -193,9 +199,13 @@ def _place(problem: ErrorDetails) -> str:
 
 
 def _storable(value: Any) -> Any:
-    """The value without what Postgres cannot store: NUL, and halves of surrogate pairs."""
+    """The value without control characters, and what Postgres cannot store.
+
+    NUL it cannot, nor halves of surrogate pairs; what moves a terminal's cursor nobody needs.
+    """
     if isinstance(value, str):
-        return value.replace("\x00", "").encode(errors="replace").decode()
+        kept = "".join(c for c in value if c >= " " or c in "\n\t")
+        return kept.encode(errors="replace").decode()
     if isinstance(value, dict):
         return {_storable(k): _storable(v) for k, v in cast("dict[str, Any]", value).items()}
     if isinstance(value, list):

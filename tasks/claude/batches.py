@@ -13,6 +13,8 @@ shows when it has ended. Only one that no listing shows `patience.creation` seco
 intent is given up.
 """
 
+import asyncio
+import logging
 from collections.abc import AsyncGenerator, Sequence
 from contextlib import aclosing, suppress
 from dataclasses import dataclass
@@ -21,11 +23,13 @@ from uuid import UUID, uuid4
 
 import anthropic
 import httpx2
+import psycopg
 from anthropic.types.messages import MessageBatch, MessageBatchIndividualResponse
 from anthropic.types.messages.batch_create_params import Request
 
+from blocks.claude import Claude
 from schema.claude import Outcome, Step
-from schema.failures import RetryLater
+from schema.failures import AseagiError, Misconfigured, MoneyStops, RetryLater
 from sql.claude import (
     Batch,
     NewCall,
@@ -53,7 +57,11 @@ CLOCKS_DIFFER = timedelta(minutes=5)
 """By which the API's clock and that of Postgres may differ at most."""
 RESULTS_OVERDUE = timedelta(hours=24)
 """Results that are still missing so long after a batch ended will not come."""
+RESULTS_KEPT = timedelta(days=29)
+"""For so long the API has the results of a batch."""
 LISTED_AT_A_TIME = 100
+
+_log = logging.getLogger("aseagi.claude")
 
 
 _OF_QUESTIONS = frozenset({Outcome.REJECTED, Outcome.TOO_LONG})
@@ -104,8 +112,11 @@ class Batches:
             for call, one in zip(calls, planned, strict=True)
         ]
         try:
-            created = await self._caller.client.messages.batches.create(requests=requests)
-        except (anthropic.APIError, ValueError) as error:
+            # Long before anybody gives it up as never made.
+            async with asyncio.timeout(self._caller.patience.creation / 2):
+                created = await self._caller.client.messages.batches.create(requests=requests)
+            batch_id = created.id
+        except Exception as error:
             trouble = trouble_of(error)
             if trouble.outcome in {Outcome.LOST, Outcome.ERROR}:
                 return  # perhaps created: `look` finds out
@@ -116,31 +127,36 @@ class Batches:
             raise_if_hopeless(trouble, self._caller.block)
             raise RetryLater(trouble.outcome.text) from error
         async with self._caller.pool.connection() as db:
-            await batch_created(db, batch, created.id, look_in=self._look_in(0))
+            await batch_created(db, batch, batch_id, look_in=self._look_in(0))
 
     async def look(self) -> int:
         """Look after every batch that is due; return how many results came in.
 
-        Raises:
-            RetryLater: the API does not answer; the batches are looked at later.
-            Misconfigured: the key is wrong.
+        One that cannot be read now is looked at later. Raises `Misconfigured` or `MoneyStops` when
+        a person must mend the key or the account.
         """
         async with self._caller.pool.connection() as db:
             due = [one for one in await batches_due(db) if one.id not in self._creating]
         collected = 0
+        stops: AseagiError | None = None
         for batch in due:
             try:
                 found = batch.batch_id or await self._find(batch)
                 if found is not None:
                     collected += await self._collect(batch, found)
-            except (anthropic.APIError, httpx2.HTTPError) as error:
+            except psycopg.Error:
+                raise
+            except Exception as error:  # noqa: BLE001 - one bad batch never stops the others
                 async with self._caller.pool.connection() as db:
                     await look_later(db, batch.id, look_in=self._look_in(batch.looks))
-                if isinstance(error, httpx2.HTTPError):
-                    continue  # results cut short
-                trouble = trouble_of(error)
-                raise_if_hopeless(trouble, self._caller.block)
-                raise RetryLater(trouble.outcome.text) from error
+                if isinstance(error, (MoneyStops, Misconfigured)):
+                    stops = error
+                elif not isinstance(error, (anthropic.APIError, httpx2.HTTPError)):
+                    _log.error("batch %s cannot be looked at: %s", batch.id, type(error).__name__)
+                else:
+                    stops = stops or _hopeless(error, self._caller.block)
+        if stops is not None:
+            raise stops
         return collected
 
     # A batch whose creation was not confirmed
@@ -190,12 +206,15 @@ class Batches:
         try:
             state = await self._caller.client.messages.batches.retrieve(batch_id)
         except anthropic.NotFoundError:
-            # Somebody deleted it, or the key is of another workspace by now.
+            # Deleted; or the key is of another workspace now, and may be put right again.
             async with self._caller.pool.connection() as db:
-                await batch_ended(db, batch.id)
+                if datetime.now(UTC) - batch.created_at > RESULTS_KEPT:
+                    await batch_ended(db, batch.id)
+                else:
+                    await look_later(db, batch.id, look_in=self._look_in(batch.looks))
             return 0
         collected = 0
-        if state.processing_status == "ended":
+        if state.processing_status == "ended" and state.results_url is not None:
             # Cut short: what came is stored, and the rest comes at another look.
             with suppress(httpx2.HTTPError):
                 collected = await self._store_results(batch, batch_id)
@@ -254,6 +273,15 @@ class Batches:
         patience = self._caller.patience
         seconds = min(patience.first_look * 1.5 ** min(looks, 20), patience.longest_look)
         return timedelta(seconds=seconds)
+
+
+def _hopeless(error: Exception, block: Claude) -> AseagiError | None:
+    """What a person must mend, if that is what the API's error means."""
+    try:
+        raise_if_hopeless(trouble_of(error), block)
+    except AseagiError as stops:
+        return stops
+    return None
 
 
 def _size(batch: MessageBatch) -> int:

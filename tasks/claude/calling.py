@@ -14,7 +14,7 @@ from datetime import timedelta
 from decimal import Decimal
 from uuid import UUID, uuid4
 
-import anthropic
+import psycopg
 from anthropic import AsyncAnthropic
 from anthropic.types import Message
 
@@ -39,6 +39,13 @@ from tasks.claude.questions import Question
 
 CLAIM_FOR = timedelta(minutes=20)
 """Longer than any one question takes, its timeout and the waits before its tries included."""
+
+
+LOST_IN_A_ROW = 10
+"""Answers lost, with none received between: not bad luck any more."""
+SETTLE_TRIES = 8
+SETTLE_SECONDS = 10.0
+"""Most seconds between tries to write down an answer: half a minute in all."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -121,6 +128,7 @@ class Caller:
         self.patience = patience
         self.slots = asyncio.Semaphore(block.calls_at_a_time)
         self._pace = Pace(patience)
+        self._lost_in_a_row = 0
 
     async def ask(self, job: AnalysisJob, question: Question, *, plan: str) -> None:
         """Ask, and settle what becomes of it.
@@ -149,6 +157,10 @@ class Caller:
         if trouble.is_uncertain:
             self._pace.slow_down(0, None)
 
+    def share(self) -> asyncio.Semaphore:
+        """How many questions of one document may be open or queue: others need not wait for all."""
+        return asyncio.Semaphore(max(1, self.block.calls_at_a_time // 2))
+
     async def _try(self, job: AnalysisJob, question: Question, plan: str) -> Trouble | None:
         call = new_call(job, question, plan, self.block, in_batch=False)
         async with self.pool.connection() as db:
@@ -159,26 +171,49 @@ class Caller:
             async with self.pool.connection() as db:
                 await settle_unserved(db, call.id, Outcome.TOO_LONG)
             return None
+        answer: Served | None = None
+        trouble = Trouble(Outcome.LOST)
         try:
             message = await self._create(question)
-        except (anthropic.APIError, ValueError) as error:
+            answer = served(message, question.step, self.block, in_batch=False)
+        except Exception as error:  # noqa: BLE001 - whatever came, the call must be settled
             trouble = trouble_of(error)
-            async with self.pool.connection() as db:
-                if trouble.is_uncertain:
-                    await settle_lost(db, call.id)
-                else:
-                    await settle_unserved(db, call.id, trouble.outcome, detail=trouble.detail)
-            return trouble
-        async with self.pool.connection() as db:
-            await settle_served(
-                db, call.id, served(message, question.step, self.block, in_batch=False)
+        await self._settle(call.id, answer, trouble)
+        if answer is not None:
+            self._lost_in_a_row = 0
+            return None
+        self._lost_in_a_row += trouble.is_uncertain
+        if self._lost_in_a_row >= LOST_IN_A_ROW:
+            raise Misconfigured(
+                f"{LOST_IN_A_ROW} answers of Claude's API in a row were lost "
+                f"({trouble.detail or 'none came'}). Is url in the block aseagi-claude/aseagi "
+                "right, and the network well?"
             )
-        return None
+        return trouble
+
+    async def _settle(self, call: UUID, answer: Served | None, trouble: Trouble) -> None:
+        """Write down what became of a call. What was paid for is worth waiting for Postgres."""
+        for tried in range(SETTLE_TRIES):
+            try:
+                async with self.pool.connection() as db:
+                    if answer is not None:
+                        await settle_served(db, call, answer)
+                    elif trouble.is_uncertain:
+                        await settle_lost(db, call)
+                    else:
+                        await settle_unserved(db, call, trouble.outcome, detail=trouble.detail)
+            except psycopg.OperationalError:
+                if tried == SETTLE_TRIES - 1:
+                    raise
+                await asyncio.sleep(min(0.2 * 2**tried, SETTLE_SECONDS))
+            else:
+                return
 
     async def _create(self, question: Question) -> Message:
         """Ask. Raises as the SDK does, and `ValueError` when what came is no message."""
         message = await self.client.messages.create(**question.params)
-        if not hasattr(message, "usage"):  # the SDK hands on what it cannot read, as text
+        # The SDK hands on what it cannot read.
+        if not getattr(message, "id", None) or not getattr(message, "usage", None):
             raise ValueError("what came is no message")
         return message
 

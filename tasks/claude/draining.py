@@ -7,7 +7,11 @@ all (money, the key, the account), which also ends the drain.
 """
 
 import asyncio
+import logging
+import time
+import traceback
 from collections.abc import Awaitable, Callable
+from contextlib import suppress
 from datetime import timedelta
 
 import psycopg
@@ -15,7 +19,7 @@ import psycopg
 from blocks.object_storage import ObjectStorage
 from schema.failures import AseagiError, Failure, Misconfigured, MoneyStops, RetryLater, Stage
 from schema.lanes import DAYTIME, Lane
-from sql.claude import DocumentTooDear, abandon_calls
+from sql.claude import DocumentTooDear, LimitReached, abandon_calls
 from sql.jobs import (
     MAX_ANALYSIS_ATTEMPTS,
     AnalysisJob,
@@ -36,8 +40,13 @@ NEVER_FINISHED = (
 )
 CHECK_MONEY_AGAIN = timedelta(minutes=10)
 TOO_DEAR_FOR = timedelta(hours=1)
+QUIET_SECONDS = 0.4
+QUIET_FACTOR = 20.0
+"""Where nothing waits, looking again takes a twentieth of the time at most."""
 LOOK_SECONDS = 5.0
 """Between looks whether a batch is due."""
+
+_log = logging.getLogger("aseagi.claude")
 
 Finish = Callable[[AnalysisJob, Finished], Awaitable[None]]
 """Stores what became of a document, and completes its job if the claim still holds."""
@@ -72,6 +81,8 @@ class ClaudeDrain:
         self._batches = Batches(caller)
         self._night = NightPlan(self._analyst, self._batches, caller)
         self._stopped: AseagiError | None = None
+        self._fetching = asyncio.Lock()
+        self._nothing_until = 0.0
 
     async def run(self, *, linger_seconds: float) -> None:
         """Analyse until nothing new came for `linger_seconds`.
@@ -90,28 +101,44 @@ class ClaudeDrain:
             for _ in range(self._caller.block.calls_at_a_time)
         ]
         try:
-            await asyncio.gather(*workers)
+            # Nobody is cancelled by the trouble of another: what was asked is paid for.
+            ends = await asyncio.gather(*workers, return_exceptions=True)
+            for trouble in ends:
+                if isinstance(trouble, BaseException):
+                    raise trouble
             await self._create_batch()
         finally:
-            for task in (looking, *workers):
-                task.cancel()
-            await asyncio.gather(looking, *workers, return_exceptions=True)
+            looking.cancel()
+            await asyncio.gather(looking, return_exceptions=True)
         if self._stopped is not None:
             raise self._stopped
 
     async def _work(self, linger_seconds: float) -> None:
-        async def fetch() -> list[AnalysisJob]:
+        try:
+            async for jobs in self._drain.batches(self._fetch, linger_seconds=linger_seconds):
+                for job in jobs:
+                    await self._around(job, lambda job=job: self._one(job))
+        except BaseException:
+            self._drain.stop()
+            raise
+
+    async def _fetch(self) -> list[AnalysisJob]:
+        """Claim the most urgent document. Where there was none a moment ago, nobody asks again."""
+        async with self._fetching:
+            if time.monotonic() < self._nothing_until:
+                return []
+            began = time.monotonic()
             async with self._pool.connection() as db:
                 jobs = await claim_for_analysis(
                     db, holder=self._caller.holder, limit=1, ttl=CLAIM_FOR, lanes=DAYTIME
                 )
-            if not jobs and self._night.is_complete:
-                await self._create_batch()
-            return jobs
-
-        async for jobs in self._drain.batches(fetch, linger_seconds=linger_seconds):
-            for job in jobs:
-                await self._around(job, lambda job=job: self._one(job))
+            if jobs:
+                return jobs
+            took = time.monotonic() - began
+            self._nothing_until = time.monotonic() + max(QUIET_SECONDS, QUIET_FACTOR * took)
+        if self._night.is_complete:
+            await self._create_batch()
+        return []
 
     async def _one(self, job: AnalysisJob) -> None:
         try:
@@ -129,6 +156,9 @@ class ClaudeDrain:
         except AseagiError as error:
             await self._give_back(job, error)
         except Exception as error:  # noqa: BLE001 - one bad document never stops the others
+            # Where, but not what: its message may hold text of the document.
+            frames = "".join(traceback.format_tb(error.__traceback__))
+            _log.error("document %s: %s\n%s", job.document_id, type(error).__name__, frames)
             reason = f"The analyst failed ({type(error).__name__})."
             await self._finish(job, _without_analysis(reason))
         else:
@@ -158,6 +188,8 @@ class ClaudeDrain:
 
     async def _stop(self, error: AseagiError) -> None:
         """Ask nothing more: whatever waits, waits with this reason."""
+        if self._stopped is not None:
+            return
         self._stopped = error
         self._drain.stop()
         async with self._pool.connection() as db:
@@ -167,21 +199,26 @@ class ClaudeDrain:
 
     async def _create_batch(self) -> None:
         for job, error in await self._night.submit():
-            await self._give_back(job, error)
+            if isinstance(error, LimitReached):
+                # What is set aside for the night is no reason to stop those of the day.
+                await self._put_off(job, error, CHECK_MONEY_AGAIN)
+            else:
+                await self._give_back(job, error)
 
     async def _look_after_batches(self) -> None:
         while self._stopped is None:
             await asyncio.sleep(min(LOOK_SECONDS, self._caller.patience.first_look))
             await self._look_once()
             if self._night.is_due:
-                await self._create_batch()
+                with suppress(psycopg.Error):  # the claims run out, and it is planned again
+                    await self._create_batch()
 
     async def _look_once(self) -> None:
         try:
             await self._batches.look()
         except (Misconfigured, MoneyStops) as error:
             await self._stop(error)
-        except (RetryLater, psycopg.Error):
+        except psycopg.Error:
             pass  # away for a moment; it is looked at again
 
 

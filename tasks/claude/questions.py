@@ -4,6 +4,7 @@ import asyncio
 import gzip
 import json
 import tempfile
+import zlib
 from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
@@ -12,6 +13,7 @@ from pathlib import Path
 from typing import Any, cast
 
 from anthropic.types.message_create_params import MessageCreateParamsNonStreaming
+from boto3.exceptions import Boto3Error
 from botocore.exceptions import BotoCoreError, ClientError
 from pydantic import ValidationError
 
@@ -119,7 +121,7 @@ class Questions:
             return PageText.model_validate_json(
                 gzip.decompress(body) if body.startswith(b"\x1f\x8b") else body
             )
-        except (ValidationError, OSError):
+        except (ValidationError, OSError, EOFError, zlib.error):
             return None  # how large the print is and how it is turned stays unknown
 
     def _get(self, key: str) -> bytes:
@@ -150,7 +152,7 @@ async def open_questions(
 async def _from_bucket(read: Callable[[], Any]) -> Any:
     try:
         return await asyncio.to_thread(read)
-    except (BotoCoreError, ClientError) as error:
+    except (BotoCoreError, ClientError, Boto3Error) as error:
         raise RetryLater(
             f"The bucket does not give a document's file ({type(error).__name__})."
         ) from error

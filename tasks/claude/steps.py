@@ -8,7 +8,7 @@ Pure: it decides from the tries on record, so a process that takes over decides 
     invalid, once         ask again, saying what was wrong; twice: give up
     truncated, too long   ask about each half of its pages; give up on a single page
     lost                  ask again, three times at most
-    expired in a batch, or an error there      the same
+    not served in a batch the same, whatever kept it from that
     refused, rejected     give up
     anything else         it was never served and is not the question's fault: ask
 
@@ -25,10 +25,12 @@ from sql.claude import PastCall
 MOST_LOST = 3
 """Answers lost, of one question. Each may have been paid."""
 MOST_IN_BATCHES = 3
-"""Times that batches ended without having come to one question."""
+"""Times that batches ended, or never were, without having served one question."""
 
 _HALVED = frozenset({Outcome.TRUNCATED, Outcome.TOO_LONG})
 _FINAL = frozenset({Outcome.REFUSED, Outcome.REJECTED})
+_OURS = frozenset({Outcome.BAD_KEY, Outcome.NO_CREDIT, Outcome.NO_MODEL, Outcome.NO_API})
+"""What stops everything until a person mends it is no question's fault."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -127,7 +129,7 @@ def _end_of(mine: Sequence[PastCall]) -> PastCall | None:
         ([c for c in mine if c.outcome is Outcome.INVALID], 2),
         ([c for c in mine if c.outcome is Outcome.LOST], MOST_LOST),
         (
-            [c for c in mine if c.in_batch and c.outcome in (Outcome.EXPIRED, Outcome.ERROR)],
+            [c for c in mine if c.in_batch and c.state == "unserved" and c.outcome not in _OURS],
             MOST_IN_BATCHES,
         ),
     )

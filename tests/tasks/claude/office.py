@@ -1,6 +1,7 @@
 """Documents that Claude analyses: a house, a rehearsal of Claude, and the drain between them."""
 
 import asyncio
+import time
 from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
@@ -119,6 +120,13 @@ class Office:
             while await self.unfinished():
                 await self.drain()
                 await asyncio.sleep(0.02)
+
+    async def until_asked(self, *, seconds: float = 20) -> None:
+        """Return once Claude was asked something."""
+        deadline = time.monotonic() + seconds
+        while not await self.calls():
+            assert time.monotonic() < deadline, "nothing was asked"
+            await asyncio.sleep(0.01)
 
     async def open_night(self) -> None:
         """Let the night begin."""

@@ -1,5 +1,6 @@
 """Documents analysed by Claude one by one: what is asked, stored, and paid."""
 
+import asyncio
 from decimal import Decimal
 
 import pytest
@@ -7,6 +8,7 @@ import pytest
 from schema.analysis import DocumentType
 from schema.failures import Misconfigured, MoneyStops
 from schema.lanes import Lane
+from sql.jobs import retry_jobs
 from tests.tasks.claude.office import LETTER, Office, letter
 
 
@@ -75,6 +77,59 @@ async def test_a_refusal_leaves_the_document_with_the_rules_analysis_and_the_rea
     assert (await office.analysis(document)).type is DocumentType.LETTER
     assert await office.failure(document) == "Claude declined to analyse it."
     assert await office.calls() == {"served refused": 1}
+
+
+async def test_answers_lost_one_after_another_stop_the_drain(office: Office) -> None:
+    office.site.order({"on": "messages", "kind": "drop-after", "times": None})
+    documents = await office.add_letters(8)
+    with pytest.raises(Misconfigured, match="in a row were lost"):
+        await office.drain()
+    waiting = [await office.waits_for(document) for document in documents]
+    assert sum("in a row were lost" in (reason or "") for reason in waiting) >= 4
+
+
+@pytest.mark.parametrize("key", ["", " \n", "sk-ant-\n-broken", "ключ"])
+async def test_what_is_no_key_is_said_before_anything_is_asked(office: Office, key: str) -> None:
+    office.settings["api_key"] = key
+    await office.add(LETTER)
+    with pytest.raises(Misconfigured, match="api_key in the block"):
+        await office.drain()
+    assert await office.calls() == {}
+
+
+async def test_a_retry_asks_only_for_what_is_missing(office: Office) -> None:
+    office.settings["pages_per_call"] = 1
+    office.site.order(
+        {"on": "messages", "kind": "schema-invalid", "match": {"text": "Our file 00002"},
+         "times": 2}
+    )  # fmt: skip
+    document = await office.add(*(letter(number) for number in range(3)))
+    await office.drain()
+    assert "form that cannot be read" in (await office.failure(document) or "")
+    before = (await office.calls())["served answered"]
+    async with office.house.transaction():
+        assert await retry_jobs(office.house.db) == 1
+    await office.drain()
+    assert await office.failure(document) is None
+    # The page that was missing, and the whole.
+    assert (await office.calls())["served answered"] <= before + 2
+    assert await office.house.one("select count(*) from aseagi.claude_answers") == 0
+
+
+async def test_an_urgent_document_does_not_wait_for_all_parts_of_a_long_one(
+    office: Office,
+) -> None:
+    office.settings |= {"pages_per_call": 1, "calls_at_a_time": 2}
+    long = await office.add(*(letter(number) for number in range(30)))
+    draining = asyncio.create_task(office.drain())
+    await office.until_asked()
+    urgent = await office.add(letter(99), lane=Lane.NOW)
+    await draining
+    rows = await office.house.rows(
+        "select document_id from aseagi.claude_calls order by created_at"
+    )
+    assert [row[0] for row in rows].index(urgent) < 25
+    assert (await office.analysis(long)).analyst == "claude-haiku-5-5"
 
 
 async def test_an_answer_that_is_not_in_the_form_is_repaired_once(office: Office) -> None:

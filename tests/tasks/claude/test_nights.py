@@ -1,14 +1,16 @@
 """What waits for the night: batches at half the price, created once whatever happens."""
 
-from contextlib import suppress
+import asyncio
+from dataclasses import replace
 from decimal import Decimal
+from uuid import uuid4
 
 import pytest
 
-from schema.claude import Usage
-from schema.failures import MoneyStops
+from schema.claude import Outcome, Usage
 from schema.lanes import Lane
-from sql.jobs import claim_for_analysis
+from sql.claude import abandon_all, batch_void
+from sql.jobs import claim_for_analysis, count_ready_for_analysis
 from tasks.claude.analyst import Analyst
 from tasks.claude.batches import Batches
 from tasks.claude.nights import NightPlan
@@ -208,8 +210,7 @@ async def test_a_limit_lets_the_nights_documents_wait(office: Office) -> None:
     office.settings["monthly_limit_dollars"] = 0.001
     documents = await office.add_letters(3, lane=Lane.NIGHTLY)
     await office.open_night()
-    with pytest.raises(MoneyStops, match="monthly_limit_dollars"):
-        await office.drain()
+    await office.drain()
     for document in documents:
         assert "monthly_limit_dollars" in (await office.waits_for(document) or "")
     assert await office.calls() == {}
@@ -223,15 +224,61 @@ async def test_as_many_of_the_nights_documents_are_asked_about_as_the_limit_bear
     office.settings["monthly_limit_dollars"] = 0.03
     documents = await office.add_letters(8, lane=Lane.NIGHTLY)
     await office.open_night()
-    with pytest.raises(MoneyStops, match="monthly_limit_dollars"):
-        await office.drain()
+    await office.drain()
     asked = await office.house.one("select count(*) from aseagi.claude_calls")
     assert 0 < asked < len(documents)
+    urgent = await office.add(letter(99), lane=Lane.NOW)
+    office.settings["monthly_limit_dollars"] = 0.045
+    await office.drain()
+    assert (await office.analysis(urgent)).analyst == "claude-haiku-5-5"
     while await office.unfinished():
         await office.no_longer_wait()
-        with suppress(MoneyStops):
-            await office.drain()
-    assert await office.calls() == {"served answered": 8}
+        await office.drain()
+    assert await office.calls() == {"served answered": 9}
+
+
+async def test_a_batch_given_up_while_it_was_still_being_created_is_recorded_all_the_same(
+    office: Office,
+) -> None:
+    office.patience = replace(office.patience, creation=60)
+    office.site.order({"on": "create", "kind": "slow", "seconds": 1})
+    before = office.site.totals()["messages"]
+    await office.add_letters(2, lane=Lane.NIGHTLY)
+    await office.open_night()
+    draining = asyncio.create_task(office.drain())
+    await office.until_asked()
+    batch = await office.house.one("select id from aseagi.claude_batches")
+    async with office.house.transaction():
+        await batch_void(office.house.db, batch, Outcome.UNREACHABLE)
+    await draining
+    await office.drain_until_done()
+    assert await office.ledger() == office.served(after=before)
+    assert "void" not in await batches(office)
+
+
+async def test_without_claude_what_was_in_a_batch_goes_on_by_rules(office: Office) -> None:
+    office.patience = replace(office.patience, first_look=600)
+    [document] = await office.add_letters(1, lane=Lane.NIGHTLY)
+    await office.open_night()
+    await office.drain()
+    async with office.house.transaction():
+        assert await count_ready_for_analysis(office.house.db, lanes=list(Lane)) == 0
+        assert await abandon_all(office.house.db) == 1
+        [job] = await claim_for_analysis(
+            office.house.db, holder=uuid4(), limit=1, ttl=TTL, lanes=list(Lane)
+        )
+    assert job.document_id == document
+    assert await office.calls() == {"uncertain lost": 1}
+
+
+async def test_a_batch_that_cannot_be_read_stops_nothing_else(office: Office) -> None:
+    office.site.order({"on": "read", "kind": "500", "times": None})
+    await office.add_letters(1, lane=Lane.NIGHTLY)
+    await office.open_night()
+    await office.drain()
+    by_day = await office.add(letter(7), lane=Lane.NOW)
+    await office.drain()
+    assert (await office.analysis(by_day)).analyst == "claude-haiku-5-5"
 
 
 async def test_a_long_document_is_asked_about_as_its_limit_bears(office: Office) -> None:
