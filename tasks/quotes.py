@@ -22,6 +22,8 @@ LETTERS_PER_EDIT = 20
 MOST_EDITS = 6
 ELLIPSIS_LIMIT = 1000
 """Characters that an ellipsis may stand for."""
+MOST_CELLS = 50_000_000
+"""Letters of quotes compared with letters of pages, of one document: some seconds' work."""
 _CANDIDATES = 100
 _NEAR_CANDIDATES = 12
 _Q = TypeVar("_Q", bound=Quoted)
@@ -45,12 +47,15 @@ def with_quotes_checked(analysis: Analysis, pages: Sequence[str]) -> Analysis:
     """The analysis with every quote marked `supported` or not, and its page put right.
 
     A quote that stands on the page before or after the one named is moved there; one
-    that is found on none of the three keeps its page and is marked, never dropped.
+    that is found on none of the three keeps its page and is marked, never dropped. On
+    pages that repeat themselves comparing has an end: then only what is there letter by
+    letter is found.
     """
     texts = [PageText(page) for page in pages]
+    work = Work()
 
     def checked(quoted: _Q) -> _Q:
-        page = page_of(quoted.quote, texts, near=quoted.page)
+        page = page_of(quoted.quote, texts, near=quoted.page, work=work)
         return quoted.model_copy(
             update={"supported": page is not None, "page": page or quoted.page}
         )
@@ -64,7 +69,21 @@ def with_quotes_checked(analysis: Analysis, pages: Sequence[str]) -> Analysis:
     )
 
 
-def page_of(quote: str, pages: Sequence["PageText"], *, near: int) -> int | None:
+@dataclass
+class Work:
+    """What may still be spent on comparing letter by letter."""
+
+    cells: int = MOST_CELLS
+
+    def take(self, cells: int) -> bool:
+        """Whether so much is left; then it is spent."""
+        self.cells -= cells
+        return self.cells >= 0
+
+
+def page_of(
+    quote: str, pages: Sequence["PageText"], *, near: int, work: Work | None = None
+) -> int | None:
     """The page that holds the quote: `near`, else the one before or after; None if none does.
 
     A quote that runs over from one page to the next belongs to the first.
@@ -72,13 +91,14 @@ def page_of(quote: str, pages: Sequence["PageText"], *, near: int) -> int | None
     parts = [part for part in (_squashed(part) for part in _LEFT_OUT.split(quote)) if part]
     if not any(c.isalnum() for part in parts for c in part):
         return None
+    work = work or Work()
     for number in (near, near - 1, near + 1):
-        if 1 <= number <= len(pages) and _holds(pages[number - 1].squashed, parts):
+        if 1 <= number <= len(pages) and _holds(pages[number - 1].squashed, parts, work):
             return number
     for number in (near, near - 1):
         if 1 <= number < len(pages):
             over = pages[number - 1].squashed[-600:] + pages[number].squashed[:600]
-            if _holds(over, parts):
+            if _holds(over, parts, work):
                 return number
     return None
 
@@ -100,15 +120,17 @@ def _squashed(text: str) -> str:
     return _SPACE.sub("", text.translate(_MARKS).casefold())
 
 
-def _holds(page: str, parts: Sequence[str]) -> bool:
+def _holds(page: str, parts: Sequence[str], work: Work) -> bool:
     """Whether the parts stand on the page in this order, none far from the one before."""
-    reached = _exactly(page, parts[0], 0, len(page)) or list(_nearly(page, parts[0]))
+    reached = _exactly(page, parts[0], 0, len(page)) or list(_nearly(page, parts[0], work))
     for part in parts[1:]:
         within = ELLIPSIS_LIMIT + len(part)
         further = {end for at in reached for end in _exactly(page, part, at, at + within)}
         if not further:
             starts = reached[:_NEAR_CANDIDATES]
-            further = {at + end for at in starts for end in _nearly(page[at : at + within], part)}
+            further = {
+                at + end for at in starts for end in _nearly(page[at : at + within], part, work)
+            }
         reached = sorted(further)[:_CANDIDATES]
     return bool(reached)
 
@@ -123,7 +145,7 @@ def _exactly(page: str, part: str, begin: int, stop: int) -> list[int]:
     return found
 
 
-def _nearly(page: str, part: str) -> Iterator[int]:
+def _nearly(page: str, part: str, work: Work) -> Iterator[int]:
     """With `edits` misread letters, one of `edits` + 1 pieces is whole: look around those."""
     edits = min(MOST_EDITS, len(part) // LETTERS_PER_EDIT)
     if edits == 0 and part.isascii() and not any(c in _AMBIGUOUS for c in part):
@@ -138,6 +160,8 @@ def _nearly(page: str, part: str) -> Iterator[int]:
     for start, _ in starts.most_common(_NEAR_CANDIDATES):
         begin = max(0, start - edits)
         window = page[begin : start + len(part) + 2 * edits]
+        if not work.take(len(window) * len(part)):
+            return
         end = _aligned(window, part, edits)
         if end is not None:
             yield begin + end

@@ -6,7 +6,7 @@ from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
 from schema.analysis import Analysis, DocumentType, KeyFact, Obligation, TimelineEntry
-from tasks.quotes import PageText, page_of, with_quotes_checked
+from tasks.quotes import PageText, Work, page_of, with_quotes_checked
 
 PAGE = """IT IS HEREBY ORDERED that defendant Acme Logistics, Inc. shall pro-
 duce all documents \u201cwithout objection\u201d no later than March 22, 2024 and
@@ -199,3 +199,16 @@ def test_the_check_never_raises_and_only_names_pages_there_are(
     quote: str, page: str, near: int
 ) -> None:
     assert page_of(quote, [PageText(page), PageText("x")], near=near) in {None, 1, 2}
+
+
+def test_pages_made_to_be_compared_for_ever_are_given_up() -> None:
+    page = "the party of the first part and the party of the second part " * 60
+    garbled = page[:300] + "zq" * 90
+    work = Work(cells=5_000_000)
+    pages = [PageText(page)] * 3
+    for _ in range(60):
+        page_of(garbled, pages, near=2, work=work)
+    assert work.cells < 0
+    # What stands there letter by letter is found all the same.
+    assert page_of(page[:400], pages, near=2, work=work) == 2
+    assert page_of(garbled, pages, near=2, work=work) is None
