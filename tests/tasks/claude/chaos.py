@@ -181,7 +181,7 @@ class Chaos:
             await process.wait()
             return
         with suppress(TimeoutError):
-            await asyncio.wait_for(process.wait(), min(self.chance.expovariate(0.4), 12.0))
+            await asyncio.wait_for(process.wait(), min(self.chance.expovariate(0.8), 12.0))
         if process.returncode is not None:
             return
         if alone and self.chance.random() < 0.2:
