@@ -242,14 +242,21 @@ async def release_job(db: Connection, job_id: UUID, *, holder: UUID) -> None:
 
 
 async def put_off_job(
-    db: Connection, job: AnalysisJob, reason: str, *, holder: UUID, wait: timedelta | None = None
+    db: Connection,
+    job: AnalysisJob,
+    reason: str,
+    *,
+    holder: UUID,
+    wait: timedelta | None = None,
+    at_least: timedelta = timedelta(0),
 ) -> None:
     """Let a claimed job wait, with a reason; its attempt is not counted.
 
-    Without `wait` it waits longer each time, from a minute up to half an hour, and these are
-    counted (`AnalysisJob.waits`).
+    Without `wait` it waits longer each time, from a minute up to half an hour and never less than
+    `at_least`, and these are counted (`AnalysisJob.waits`).
     """
-    delay = min(FIRST_WAIT * 2 ** min(job.waits, 10), LONGEST_WAIT) if wait is None else wait
+    growing = max(min(FIRST_WAIT * 2 ** min(job.waits, 10), LONGEST_WAIT), at_least)
+    delay = growing if wait is None else wait
     await db.execute(
         """
         update aseagi.processing_jobs

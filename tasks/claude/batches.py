@@ -29,7 +29,7 @@ from anthropic.types.messages.batch_create_params import Request
 
 from blocks.claude import Claude
 from schema.claude import Outcome, Step
-from schema.failures import AseagiError, Misconfigured, MoneyStops, RetryLater
+from schema.failures import AseagiError, Misconfigured, MoneyStops
 from sql.claude import (
     Batch,
     NewCall,
@@ -46,8 +46,8 @@ from sql.claude import (
     settle_unserved,
 )
 from sql.jobs import AnalysisJob
-from tasks.claude.answers import Trouble, trouble_of, trouble_with_request
-from tasks.claude.calling import Caller, new_call, raise_if_hopeless, served
+from tasks.claude.answers import RETRIED, Trouble, trouble_of, trouble_with_request
+from tasks.claude.calling import Caller, RetryAfter, new_call, raise_if_hopeless, served
 from tasks.claude.questions import Question
 
 MOST_BYTES = 24_000_000
@@ -125,7 +125,7 @@ class Batches:
             async with self._caller.pool.connection() as db:
                 await batch_void(db, batch, of_each, detail=trouble.detail)
             raise_if_hopeless(trouble, self._caller.block)
-            raise RetryLater(trouble.outcome.text) from error
+            raise RetryAfter(trouble) from error
         async with self._caller.pool.connection() as db:
             await batch_created(db, batch, batch_id, look_in=self._look_in(0))
 
@@ -187,7 +187,7 @@ class Batches:
             if undecided or age < self._caller.patience.creation:
                 await look_later(db, batch.id, look_in=self._look_in(batch.looks))
             else:
-                await batch_void(db, batch.id, Outcome.UNREACHABLE)
+                await batch_void(db, batch.id, Outcome.ERROR, detail="the batch was never made")
         return None
 
     async def _is(self, batch: Batch, candidate: MessageBatch) -> bool:
@@ -255,7 +255,10 @@ class Batches:
             elif result.type == "errored":
                 said = result.error.error
                 trouble = trouble_with_request(said.type, said.message)
-                await settle_unserved(db, call, trouble.outcome, detail=trouble.detail)
+                # Whatever passes is an error here: asking again has an end.
+                passes = trouble.outcome in RETRIED
+                outcome = Outcome.ERROR if passes else trouble.outcome
+                await settle_unserved(db, call, outcome, detail=trouble.detail)
                 return trouble
             else:
                 await settle_unserved(db, call, Outcome.EXPIRED)

@@ -73,6 +73,14 @@ class ClaimLost(AseagiError):
     """Another drain has this document now."""
 
 
+class RetryAfter(RetryLater):
+    """The API serves nothing for now, and perhaps says for how long."""
+
+    def __init__(self, trouble: Trouble) -> None:
+        super().__init__(trouble.outcome.text)
+        self.at_least = timedelta(seconds=trouble.retry_after_seconds or 0)
+
+
 class Pace:
     """When the API may be asked again, for everybody who asks it."""
 
@@ -153,7 +161,7 @@ class Caller:
             self._pace.slow_down(tried, trouble.retry_after_seconds)
         raise_if_hopeless(trouble, self.block)
         if trouble.outcome in RETRIED:
-            raise RetryLater(trouble.outcome.text)
+            raise RetryAfter(trouble)
         if trouble.is_uncertain:
             self._pace.slow_down(0, None)
 

@@ -29,7 +29,7 @@ from sql.jobs import (
 )
 from tasks.claude.analyst import Analyst, Finished
 from tasks.claude.batches import Batches
-from tasks.claude.calling import CLAIM_FOR, Caller, ClaimLost
+from tasks.claude.calling import CLAIM_FOR, Caller, ClaimLost, RetryAfter
 from tasks.claude.nights import NightPlan
 from tasks.drains import Drain
 
@@ -175,16 +175,25 @@ class ClaudeDrain:
             case MoneyStops() | Misconfigured():
                 await self._put_off(job, error, CHECK_MONEY_AGAIN)
                 await self._stop(error)
+            case RetryAfter() if job.waits < MOST_WAITS:
+                await self._put_off(job, error, at_least=error.at_least)
             case RetryLater() if job.waits < MOST_WAITS:
                 await self._put_off(job, error)
             case _:
                 await self._finish(job, _without_analysis(str(error)))
 
     async def _put_off(
-        self, job: AnalysisJob, error: AseagiError, wait: timedelta | None = None
+        self,
+        job: AnalysisJob,
+        error: AseagiError,
+        wait: timedelta | None = None,
+        *,
+        at_least: timedelta = timedelta(0),
     ) -> None:
         async with self._pool.connection() as db:
-            await put_off_job(db, job, str(error), holder=self._caller.holder, wait=wait)
+            await put_off_job(
+                db, job, str(error), holder=self._caller.holder, wait=wait, at_least=at_least
+            )
 
     async def _stop(self, error: AseagiError) -> None:
         """Ask nothing more: whatever waits, waits with this reason."""

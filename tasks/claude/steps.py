@@ -8,9 +8,9 @@ Pure: it decides from the tries on record, so a process that takes over decides 
     invalid, once         ask again, saying what was wrong; twice: give up
     truncated, too long   ask about each half of its pages; give up on a single page
     lost                  ask again, three times at most
-    not served in a batch the same, whatever kept it from that
+    an error, or expired, in a batch, or its batch never made      the same
     refused, rejected     give up
-    anything else         it was never served and is not the question's fault: ask
+    anything else         it was never served, and the job waited for that: ask
 
 What is given up on is left out of the analysis, which says so.
 """
@@ -29,8 +29,6 @@ MOST_IN_BATCHES = 3
 
 _HALVED = frozenset({Outcome.TRUNCATED, Outcome.TOO_LONG})
 _FINAL = frozenset({Outcome.REFUSED, Outcome.REJECTED})
-_OURS = frozenset({Outcome.BAD_KEY, Outcome.NO_CREDIT, Outcome.NO_MODEL, Outcome.NO_API})
-"""What stops everything until a person mends it is no question's fault."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -129,7 +127,7 @@ def _end_of(mine: Sequence[PastCall]) -> PastCall | None:
         ([c for c in mine if c.outcome is Outcome.INVALID], 2),
         ([c for c in mine if c.outcome is Outcome.LOST], MOST_LOST),
         (
-            [c for c in mine if c.in_batch and c.state == "unserved" and c.outcome not in _OURS],
+            [c for c in mine if c.in_batch and c.outcome in (Outcome.EXPIRED, Outcome.ERROR)],
             MOST_IN_BATCHES,
         ),
     )

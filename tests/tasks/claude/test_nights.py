@@ -145,7 +145,25 @@ async def test_a_batch_of_another_program_is_not_taken_for_ours(office: Office) 
     await office.drain_until_done()
     # Ours was never created: after a while it is, under another intent.
     assert await batches(office) == {"void": 1, "ended": 1}
-    assert await office.calls() == {"unserved unreachable": 1, "served answered": 1}
+    assert await office.calls() == {"unserved error": 1, "served answered": 1}
+
+
+async def test_batches_refused_for_hours_are_waited_for_and_nothing_is_given_up(
+    office: Office,
+) -> None:
+    office.site.order({"on": "create", "kind": "429", "seconds": 900, "times": 5})
+    [document] = await office.add_letters(1, lane=Lane.NIGHTLY)
+    await office.open_night()
+    for _ in range(5):
+        await office.drain()
+        assert "takes no more requests" in (await office.waits_for(document) or "")
+        minutes = await office.house.one(
+            "select extract(epoch from max(waits_until) - now()) / 60 from aseagi.processing_jobs"
+        )
+        assert minutes > 14, "as long as the API asked for"
+        await office.no_longer_wait()
+    await office.drain_until_done()
+    assert await office.calls() == {"unserved rate limited": 5, "served answered": 1}
 
 
 async def test_a_batch_that_is_refused_is_void_and_its_documents_wait(office: Office) -> None:
