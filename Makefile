@@ -110,7 +110,8 @@ bench-ocr: $(HOST_READY) ## docTR's own predictor and our engine, on the same pa
 bench-ocr-feed: $(HOST_READY) ## 10,000 pages through our engine with nets that cost nothing
 	@$(HOST_BIN)/python -m bench.ocr --endurance 10000 --no-nets
 
-bench-analyst: $(READY) ## The offline analyst on invented legal documents of templates kept apart
+bench-analyst: $(READY) ## The offline analyst on invented legal documents of templates kept apart, and on blind ones
+	@$(BIN)/python -m bench.analyst --set blind
 	@$(BIN)/python -m bench.analyst
 
 bench-claude: $(READY) ## 500 documents through the Claude analyst, with faults and killed drains

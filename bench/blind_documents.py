@@ -1,0 +1,398 @@
+"""A blind set for the analyst: documents by someone who has not read its rules.
+
+Made like those of bench/legal_documents.py (same seed, same text) from templates of
+`templates/blind.txt`, each the layout of another kind of paper. A template begins with
+`@@ type; option; role = person`: roles that say the same are parted by `/`, and `?` stands
+before one that need not be named. Its pages are parted by `%%`. A line longer than `width`
+is wrapped unless it has columns or begins with `~`; `numbered` is pleading paper. Fields:
+
+`[[d hearing+30 long]]` a date thirty days after the document's own, and how it is written
+`[[m total =fees+costs plain]]` a sum; `[[m fee 100-900/5 whole]]` one drawn in steps of 5
+`[[p a]]`, `[[o a]]`, `[[f a]]` a person, company, law firm and so on; `[[P a]]` in capitals
+`[[let fee 100-900]]` a sum that is reckoned with before it is written
+`[[case 2:YY-cv-0####]]` the case number; `[[# 555-01##]]` figures that mean nothing here
+`[[pick county=A|B]]` one of several words, again as `[[= county]]`
+
+What a date or sum is, and on which page, is written down as the field is, so the truth is
+what stands there: days without a year count where the document tells the year.
+"""
+
+import random
+import re
+import textwrap
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field, replace
+from datetime import date, timedelta
+from decimal import Decimal
+from pathlib import Path
+
+from bench.legal_documents import (
+    LegalDocument,
+    _with_noise,  # pyright: ignore[reportPrivateUsage]
+)
+from schema.analysis import DocumentType
+
+TEMPLATE_FILE = Path(__file__).parent / "templates" / "blind.txt"
+
+_POOLS = {
+    "first": "Grace|Miguel|Priya|Tyrone|Hannah|Walter|Mei|Svetlana|Omar|Judith|Kevin|Lashonda|"
+    "Pedro|Ingrid|Dale|Roxanne|Arturo|Beth|Cornelius|Yusuf|Marguerite|Todd|Anh|Renee",
+    "last": "Okafor|Ruiz|Patel|Washington|Schroeder|Lindholm|Chen|Volkova|Haddad|Baumgartner|"
+    "Murphy|Garcia-Lopez|De La Cruz|Van Houten|Price|Hill|Easton|Nguyen|MacDougall|O'Shea|Kim|"
+    "St. James|Trujillo|Boone",
+    "company": "Tidewater Hauling, Inc.|ABC Rentals|Kestrel Property Management LLC|"
+    "Northgate Foods Corporation|Delgado & Sons Construction|First Choice Auto Body, Inc.|"
+    "Medallion Health Partners, LLP|Evergreen Casualty Company|Pacific Rim Logistics, L.L.C.|"
+    "Sunrise Senior Living of Elm Grove|Halvorsen Engineering Group, Ltd.|Quick Mart #114, Inc.",
+    "bank": "Commerce Bank of the Plains|Great Lakes Trust Company, N.A.|Citizens Savings & Loan|"
+    "Keystone Community Bank|Valley Federal Credit Union",
+    "firm": "Hargrove, Petty & Lunn LLP|The Law Office of Dana Whitfield|Morales Injury Law, APC|"
+    "Ostrander Vick PLLC|Bell & Tanaka|Greer Sandoval Hirsch, P.C.",
+    "insurer": "Lone Star Mutual Insurance Co.|Evergreen Casualty Company|Farm & Home Insurance",
+    "solicitors": "Hobley Marsden Solicitors LLP|Thwaite & Crane|Pryce Lockwood Legal Limited",
+    "limited": "Brackley Joinery Limited|Corrib Heating & Plumbing Ltd|Aldgate Facilities Ltd",
+    "garage": "Dave's Truck & Auto|Northside Service Center, Inc.|First Choice Auto Body, Inc.",
+    "trustee": "Western Default Services, Inc.|Sagebrush Trustee Corps|MTC Reconveyance Company",
+    "engineers": "Halvorsen Engineering Group, Ltd.|Basu Structural Consultants|KLR Associates",
+    "street": "W. 9th St.|Larkspur Court|Highway 41 South|N. Meridian Ave.|Old Post Road|"
+    "Martin Luther King Jr. Blvd.|County Road 12|E Pine St|Hawthorne Terrace",
+    "town": "Bellwood|Cedar Falls|Mount Vernon|Salem|Granger|Pine Bluff|Newport|La Grange",
+}
+_LISTS = {kind: names.split("|") for kind, names in _POOLS.items()}
+_ORGANISATIONS = {
+    "o": "company", "b": "bank", "f": "firm", "i": "insurer", "s": "solicitors", "u": "limited",
+    "g": "garage", "t": "trustee", "e": "engineers",
+}  # fmt: skip
+_HIS_OR_HER = {"his": "her", "him": "her", "title": "Ms."}
+_SHORT_MONTHS = (
+    "Jan.", "Feb.", "March", "April", "May", "June",
+    "July", "Aug.", "Sept.", "Oct.", "Nov.", "Dec.",
+)  # fmt: skip
+
+_FIELD = re.compile(r"\[\[(.+?)\]\]")
+_COLUMNS = re.compile(r"\S {4,}\S")
+_PAD = re.compile(r" (?P<side>[<>])(?P<width>[0-9]+)$")
+_DATE = re.compile(r"(?P<name>[a-z0-9]+)(?:(?P<offset>[+-][0-9]+)|=(?P<fixed>[0-9-]+))?$")
+_RANGE = re.compile(r"(?P<low>[0-9.]+)(?:-(?P<high>[0-9.]+))?(?:/(?P<step>[0-9.]+))?$")
+_TERM = re.compile(r"(?P<sign>[+-]?)(?P<name>[a-z][a-z0-9]*)(?:\*(?P<times>[0-9.]+))?")
+
+
+@dataclass(frozen=True)
+class BlindDocument(LegalDocument):
+    """A document of the blind set: what it counts in, what stands where, and roles' other words."""
+
+    currency: str
+    dated: frozenset[tuple[date, int]]
+    """Every date with its page."""
+    paid: frozenset[tuple[Decimal, int]]
+    """Every sum with its page."""
+    roles: Mapping[str, frozenset[str]]
+    """Words as good as the role in `parties`, by the party's name."""
+    optional: frozenset[str]
+    """Names that may be called parties, or not."""
+
+
+def blind_documents(*, seed: int, per_template: int, noise: float = 0.0) -> Iterator[BlindDocument]:
+    """`per_template` documents of every template; `noise` is the share of bad letters."""
+    blocks = TEMPLATE_FILE.read_text(encoding="utf-8").split("@@ ")[1:]
+    for number, block in enumerate(blocks):
+        for copy in range(per_template):
+            writing = _Writing(random.Random(f"{seed}/blind/{number}/{copy}"))  # noqa: S311
+            document = writing.document(block, name=f"{number:02}-{copy}")
+            if noise:
+                noisy = _with_noise(document, writing.chance, noise)
+                document = replace(document, pages=noisy.pages)
+            yield document
+
+
+@dataclass
+class _Writing:
+    """One document while it is written: who and what it names, and the truth so far."""
+
+    chance: random.Random
+    page: int = 1
+    stretch: float = 1.0
+    names: dict[str, str] = field(default_factory=dict[str, str])
+    days: dict[str, date] = field(default_factory=dict[str, date])
+    sums: dict[str, Decimal] = field(default_factory=dict[str, Decimal])
+    dated: set[tuple[date, int]] = field(default_factory=set[tuple[date, int]])
+    paid: set[tuple[Decimal, int]] = field(default_factory=set[tuple[Decimal, int]])
+
+    def document(self, block: str, *, name: str) -> BlindDocument:
+        head, _, body = block.partition("\n")
+        kind, *rest = [part.strip() for part in head.split(";")]
+        options = {key: value for key, _, value in (one.partition(" ") for one in rest)}
+        year = int(options.get("year", self.chance.randrange(2012, 2025)))
+        own = date(year, 1, 20) + timedelta(days=self.chance.randrange(330))
+        self.days["own"] = own - timedelta(days=max(0, own.weekday() - 4))  # no Sundays in court
+        self.stretch = self.chance.uniform(1.0, 1.08)
+        pages: list[str] = []
+        for self.page, page in enumerate(body.split("\n%%\n"), start=1):
+            written = _FIELD.sub(self._written, page.strip("\n"))
+            pages.append(_laid_out(written, int(options["width"]), "numbered" in options))
+        named = [one.split(" = ") for one in rest if " = " in one]
+        named = [(words.split("/"), self._name(*who.split())) for words, who in named]
+        return BlindDocument(
+            name=f"{kind} {name}",
+            type=DocumentType(kind),
+            pages=tuple(pages),
+            document_date=self.days["own"],
+            dates=frozenset(on for on, _ in self.dated),
+            amounts=frozenset(value for value, _ in self.paid),
+            case_number=self.names.get("case"),
+            parties=frozenset((who, role) for (role, *_), who in named if role[0] != "?"),
+            currency=options.get("currency", "USD"),
+            dated=frozenset(self.dated),
+            paid=frozenset(self.paid),
+            roles={who: frozenset(words) for words, who in named},
+            optional=frozenset(who for (role, *_), who in named if role[0] == "?"),
+        )
+
+    def _written(self, match: re.Match[str]) -> str:
+        pad = _PAD.search(match[1])
+        text = self._text(match[1][: pad.start()] if pad else match[1])
+        if not pad:
+            return text
+        width = int(pad["width"])
+        return text.ljust(width) if pad["side"] == "<" else text.rjust(width)
+
+    def _text(self, asked: str) -> str:
+        kind, _, rest = asked.partition(" ")
+        match kind:
+            case "d":
+                text = self._date(*rest.split())
+            case "m":
+                text = self._sum(*rest.split())
+            case "let":
+                name, how = rest.split()
+                self.sums[name], text = self._value(how), ""
+            case "case":
+                text = self._once("case", rest)
+            case "#":
+                text = self._figures(rest)
+            case "time":
+                text = self._time(rest)
+            case "pick":
+                name, _, words = rest.partition("=")
+                text = self.names.setdefault(f"pick {name}", self.chance.choice(words.split("|")))
+            case "=":
+                text = self.names[f"pick {rest}"]
+            case "his" | "him" | "title":
+                his = {"title": "Mr."}.get(kind, kind)
+                text = his if self._is_he(rest) else _HIS_OR_HER[kind]
+            case "addr":
+                key, _, part = rest.partition(" ")
+                address = self._once(f"addr {key}", "")
+                text = address.split()[0] if part else address
+            case _:
+                name = self._name(kind.lower(), *rest.split())
+                text = name.upper() if kind.isupper() else name
+        return text
+
+    def _date(self, name: str, style: str) -> str:
+        asked = _DATE.match(name)
+        if asked is None:
+            raise ValueError(f"not a date: {name}")
+        if asked["fixed"]:
+            self.days[asked["name"]] = date.fromisoformat(asked["fixed"])
+        elif asked["name"] not in self.days:
+            days = round(int(asked["offset"]) * self.stretch)
+            self.days[asked["name"]] = self.days["own"] + timedelta(days=days)
+        on = self.days[asked["name"]]
+        self.dated.add((on, self.page))
+        return written_date(on, style)
+
+    def _sum(self, name: str, *how: str) -> str:
+        style = next((one for one in how if one[0] not in "=0123456789"), "$")
+        asked = next((one for one in how if one[0] in "=0123456789"), "")
+        if name not in self.sums:
+            self.sums[name] = self._value(asked)
+        value = self.sums[name]
+        below_zero = any(word in style for word in ("paren", "minus", "trailing"))
+        self.paid.add((-value if below_zero else value, self.page))
+        return written_sum(value, style)
+
+    def _value(self, asked: str) -> Decimal:
+        if asked.startswith("="):
+            value = Decimal(0)
+            for sign, name, times in _TERM.findall(asked[1:]):
+                value += self.sums[name] * Decimal(times or 1) * (-1 if sign == "-" else 1)
+            return value.quantize(Decimal("0.01"))
+        drawn = _RANGE.match(asked)
+        if drawn is None:
+            raise ValueError(f"not a sum: {asked!r}")
+        low, high = Decimal(drawn["low"]), Decimal(drawn["high"] or drawn["low"])
+        step = Decimal(drawn["step"] or "0.01")
+        steps = int((high - low) / step)
+        return (low + step * self.chance.randint(0, steps)).quantize(Decimal("0.01"))
+
+    def _name(self, kind: str, key: str, part: str = "") -> str:
+        name = self._once(f"{kind} {key}", "")
+        if not part:
+            return name
+        first, *middle, last = name.replace("De La ", "De_La_").replace("Van ", "Van_").replace(
+            "St. ", "St._").split()  # fmt: skip
+        last = last.replace("_", " ")
+        return {
+            "first": first,
+            "given": " ".join([first, *middle]),
+            "last": last,
+            "turned": f"{last}, {' '.join([first, *middle])}",
+            "initials": f"{first[0]}.{last[0]}.",
+            "mail": re.sub("[^a-z.@0-9]", "", f"{first[0]}{last}@example.com".lower()),
+        }[part]
+
+    def _is_he(self, key: str) -> bool:
+        return self._name("p", key).split()[0] in {
+            "Miguel", "Tyrone", "Walter", "Omar", "Kevin", "Pedro", "Dale", "Arturo",
+            "Cornelius", "Yusuf", "Todd",
+        }  # fmt: skip
+
+    def _once(self, key: str, pattern: str) -> str:
+        if key not in self.names:
+            self.names[key] = self._new(key.partition(" ")[0], pattern)
+        return self.names[key]
+
+    def _new(self, kind: str, pattern: str) -> str:
+        used = " ".join(self.names.values())
+        pick = self.chance.choice
+        if kind == "case":
+            return self._figures(pattern)
+        if kind == "addr":
+            return f"{self.chance.randrange(12, 9800)} {pick(_LISTS['street'])}"
+        if kind == "p":
+            first = pick([name for name in _LISTS["first"] if name not in used])
+            last = pick([name for name in _LISTS["last"] if name not in used])
+            return f"{first} {pick(['', '', 'J. ', 'Lee ', 'M. '])}{last}"
+        kind = _ORGANISATIONS.get(kind, kind)
+        return pick([name for name in _LISTS[kind] if name not in used])
+
+    def _figures(self, pattern: str) -> str:
+        own = self.days["own"]
+        pattern = pattern.replace("YYYY", f"{own:%Y}").replace("YY", f"{own:%y}")
+        return re.sub("#", lambda _: str(self.chance.randrange(10)), pattern)
+
+    def _time(self, style: str) -> str:
+        hour, minute = self.chance.randrange(8, 18), self.chance.randrange(0, 60, 5)
+        afternoon, clock = hour >= 12, f"{(hour - 1) % 12 + 1}:{minute:02}"
+        return {
+            "24": f"{hour}:{minute:02}",
+            "sec": f"{hour}:{minute:02}:{self.chance.randrange(60):02}",
+            "ampm": f"{clock} {'PM' if afternoon else 'AM'}",
+        }.get(style, f"{clock} {'p.m.' if afternoon else 'a.m.'}")
+
+
+def written_date(on: date, style: str) -> str:
+    """A day as people write it."""
+    month, short, day = f"{on:%B}", f"{on:%b}", _ordinal(on.day)
+    named_day = _ordinal_words(on.day)
+    return {
+        "long": f"{month} {on.day}, {on.year}",
+        "long0": f"{month} {on:%d}, {on.year}",
+        "upper": f"{month} {on.day}, {on.year}".upper(),
+        "ordinal": f"{month} {day}, {on.year}",
+        "weekday": f"{on:%A}, {month} {on.day}, {on.year}",
+        "abbr": f"{_SHORT_MONTHS[on.month - 1]} {on.day}, {on.year}",
+        "mail": f"{on:%a}, {on.day} {short} {on.year}",
+        "gmail": f"{on:%a}, {short} {on.day}, {on.year}",
+        "mil": f"{on:%d}-{short}-{on.year}".upper(),
+        "dmy": f"{on.day} {month} {on.year}",
+        "dmy-ord": f"{day} {month} {on.year}",
+        "num": f"{on:%m/%d/%Y}",
+        "n": f"{on.month}/{on.day}/{on.year}",
+        "n2": f"{on:%m/%d/%y}",
+        "short": f"{on.month}/{on.day}/{on:%y}",
+        "iso": f"{on:%Y-%m-%d}",
+        "dash": f"{on:%m-%d-%Y}",
+        "dash-short": f"{on:%m-%d-%y}",
+        "euslash": f"{on:%d/%m/%Y}",
+        "md": f"{month} {on.day}",
+        "md-ord": f"{month} {day}",
+        "md-slash": f"{on:%m/%d}",
+        "day-of": f"{day} day of {month}, {on.year}",
+        "DAY-OF": f"{named_day} day of {month}, A.D. {on.year}".upper(),
+        "words": f"{named_day} day of {month}, two thousand {_words(on.year % 100)}",
+    }[style]
+
+
+def written_sum(value: Decimal, style: str) -> str:
+    """A sum as people write it; styles of brackets and minus signs make it negative."""
+    full, whole = f"{value:,.2f}", f"{value:,.0f}"
+    words, cents = _words(int(value)), f"{int(value * 100) % 100:02}"
+    return {
+        "$": f"${full}",
+        "whole": f"${whole}",
+        "plain": full,
+        "bare": f"{whole}.",
+        "paren-bare": f"({whole}.)",
+        "$nocomma": f"${value:.2f}",
+        "$paren": f"(${full})",
+        "minus": f"-{full}",
+        "trailing": f"{full}-",
+        "usd": f"US${whole}",
+        "k": f"${int(value / 1000)}k",
+        "million": f"${value / 1_000_000:.1f} million",
+        "bucks": f"{whole} bucks",
+        "gbp": f"£{full}",
+        "gbp-whole": f"£{whole}",
+        "eur": f"€{full}",
+        "eur-minus": f"-€{full}",
+        "words": f"{words.title()} Dollars (${full})",
+        "words-caps": f"{words.upper()} DOLLARS AND {cents}/100 (${full})",
+        "words-check": f"{words.capitalize()} and {cents}/100 dollars  ${full}",
+    }[style]
+
+
+_UNITS = (
+    "zero", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine", "ten",
+    "eleven", "twelve", "thirteen", "fourteen", "fifteen", "sixteen", "seventeen", "eighteen",
+    "nineteen",
+)  # fmt: skip
+_TENS = (
+    "", "", "twenty", "thirty", "forty", "fifty", "sixty", "seventy", "eighty", "ninety",
+)  # fmt: skip
+_ODD_ORDINALS = {
+    "one": "first", "two": "second", "three": "third", "five": "fifth", "eight": "eighth",
+    "nine": "ninth", "twelve": "twelfth", "twenty": "twentieth", "thirty": "thirtieth",
+}  # fmt: skip
+
+
+def _words(number: int) -> str:
+    if number < 20:
+        return _UNITS[number]
+    if number < 100:
+        tens, units = divmod(number, 10)
+        return _TENS[tens] + (f"-{_UNITS[units]}" if units else "")
+    size, name = (1000, "thousand") if number >= 1000 else (100, "hundred")
+    many, rest = divmod(number, size)
+    return f"{_words(many)} {name}" + (f" {_words(rest)}" if rest else "")
+
+
+def _ordinal_words(number: int) -> str:
+    before, dash, last = _words(number).rpartition("-")
+    return f"{before}{dash}{_ODD_ORDINALS.get(last, f'{last}th')}"
+
+
+def _ordinal(number: int) -> str:
+    ends = {1: "st", 2: "nd", 3: "rd"}
+    return f"{number}{'th' if 10 < number < 20 else ends.get(number % 10, 'th')}"
+
+
+def _laid_out(page: str, width: int, numbered: bool) -> str:
+    """Long lines wrapped as a typist would, and with the line numbers of pleading paper."""
+    lines: list[str] = []
+    for line in page.split("\n"):
+        if line.startswith("~") or len(line) <= width or _COLUMNS.search(line):
+            lines.append(line.removeprefix("~"))
+            continue
+        quoted = re.match(r"[> ]*> ", line)
+        lines += textwrap.wrap(
+            line,
+            width,
+            subsequent_indent=quoted[0] if quoted else "",
+            break_long_words=False,
+            break_on_hyphens=False,
+        )
+    if numbered:
+        lines = [f"{at % 28 + 1:2}  {line}".rstrip() for at, line in enumerate(lines)]
+    return "\n".join(lines) + "\n"
