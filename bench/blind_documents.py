@@ -2,9 +2,10 @@
 
 Made like those of bench/legal_documents.py (same seed, same text) from templates of
 `templates/blind.txt`, each the layout of another kind of paper. A template begins with
-`@@ type; option; role = person`: roles that say the same are parted by `/`, and `?` stands
-before one that need not be named. Its pages are parted by `%%`. A line longer than `width`
-is wrapped unless it has columns or begins with `~`; `numbered` is pleading paper. Fields:
+`@@ type; option; role = person`: roles that say the same are parted by `/`, `?` stands
+before one that need not be named, and a person in quotes is called so. Its pages are parted
+by `%%`. A line longer than `width` is wrapped unless it has columns or begins with `~`;
+`numbered` is pleading paper. Fields:
 
 `[[d hearing+30 long]]` a date thirty days after the document's own, and how it is written
 `[[m total =fees+costs plain]]` a sum; `[[m fee 100-900/5 whole]]` one drawn in steps of 5
@@ -131,7 +132,7 @@ class _Writing:
             written = _FIELD.sub(self._written, page.strip("\n"))
             pages.append(_laid_out(written, int(options["width"]), "numbered" in options))
         named = [one.split(" = ") for one in rest if " = " in one]
-        named = [(words.split("/"), self._name(*who.split())) for words, who in named]
+        named = [(words.split("/"), self._party(who)) for words, who in named]
         return BlindDocument(
             name=f"{kind} {name}",
             type=DocumentType(kind),
@@ -147,6 +148,9 @@ class _Writing:
             roles={who: frozenset(words) for words, who in named},
             optional=frozenset(who for (role, *_), who in named if role[0] == "?"),
         )
+
+    def _party(self, who: str) -> str:
+        return who.strip('"') if who.startswith('"') else self._name(*who.split())
 
     def _written(self, match: re.Match[str]) -> str:
         pad = _PAD.search(match[1])
