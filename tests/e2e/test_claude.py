@@ -48,7 +48,7 @@ async def _no_drain() -> bool:
 async def test_scans_dropped_into_the_bucket_are_analysed_by_claude_with_their_pictures(
     stack: Stack, empty: None, claude: Site, db: Connection
 ) -> None:
-    drop(stack, "by-claude", 6, first=40_000)
+    drop(stack, "by-claude", 6, first=50_000)
     await eventually(lambda: all_completed(db, "by-claude", 6), seconds=120)
     cursor = await db.execute(
         """
@@ -77,7 +77,7 @@ async def test_what_was_added_for_the_night_is_analysed_in_a_batch_when_a_person
     folder = tmp_path / "for-the-night"
     folder.mkdir()
     for number in range(4):
-        (folder / f"{number}.png").write_bytes(letter(41_000 + number))
+        (folder / f"{number}.png").write_bytes(letter(51_000 + number))
     _aseagi(stack, "add", "--lane", "nightly", str(folder))
     _aseagi(stack, "process", "--wait", "--timeout-minutes", "3")
     assert await all_completed(db, "for-the-night", 4)

@@ -369,7 +369,7 @@ SAFEGUARDS = (
     Safeguard(
         "reservation",
         two_sessions_want_the_money_of_one,
-        without(sessions, "_committed_dollars", Decimal(0)),
+        without(sessions, "committed_dollars", Decimal(0)),
     ),
     Safeguard("create lock", two_workers_order_at_once, without(ordering, "hold", True)),
     Safeguard(
