@@ -556,3 +556,8 @@ def test_a_document_of_2_000_pages_is_analysed_in_seconds() -> None:
     started = time.process_time()
     analyse_offline([LETTER, INVOICE] * 1000, file_name="file.pdf")
     assert time.process_time() - started < 10
+
+
+def test_the_number_of_the_next_line_is_not_taken_for_cents() -> None:
+    page = "10 Q. What did you pay him?\n11 A. I paid him $5,500.\n12 Q. In cash?\n13 A. By check."
+    assert [amount.value for amount in analysed(page).amounts] == [Decimal(5500)]
