@@ -112,10 +112,14 @@ class Claude(Block):
     @property
     def terms(self) -> Model:
         """Prices of the chosen model; raises `Misconfigured` when they are not known."""
-        terms = self.models.get(self.model)
+        return self.terms_of(self.model)
+
+    def terms_of(self, model: str) -> Model:
+        """Prices of a model; raises `Misconfigured` when they are not known."""
+        terms = self.models.get(model)
         if terms is None:
             raise Misconfigured(
-                f"What {self.model} costs is not known. Add it to `models` in the block "
+                f"What {model} costs is not known. Add it to `models` in the block "
                 f"aseagi-claude/aseagi, or choose one of: {', '.join(self.models)}."
             )
         return terms

@@ -410,14 +410,19 @@ async def batch_created(db: Connection, batch: UUID, batch_id: str, *, look_in: 
 async def batch_void(
     db: Connection, batch: UUID, outcome: Outcome, *, detail: str | None = None
 ) -> None:
-    """Record that a batch was certainly not created: its calls are free, and asked again."""
-    await db.execute(
+    """Record that a batch was certainly not created: its calls are free, and asked again.
+
+    No effect on one that turned out to exist meanwhile.
+    """
+    cursor = await db.execute(
         """
         update aseagi.claude_batches set state = 'void', settled_at = now()
         where id = %s and state = 'intended'
         """,
         (batch,),
     )
+    if not cursor.rowcount:
+        return
     await db.execute(
         """
         update aseagi.claude_calls
@@ -428,8 +433,8 @@ async def batch_void(
     )
 
 
-async def batch_ended(db: Connection, batch: UUID) -> int:
-    """Record that all results of a batch are in; what has none is lost. Returns how many."""
+async def batch_ended(db: Connection, batch: UUID) -> None:
+    """Record that all results of a batch are in; what has none is lost."""
     await db.execute(
         """
         update aseagi.claude_batches set state = 'ended', settled_at = now()
@@ -437,14 +442,13 @@ async def batch_ended(db: Connection, batch: UUID) -> int:
         """,
         (batch,),
     )
-    cursor = await db.execute(
+    await db.execute(
         """
         update aseagi.claude_calls set state = 'uncertain', outcome = %s, settled_at = now()
         where batch = %s and state = 'intended'
         """,
         (Outcome.LOST, batch),
     )
-    return cursor.rowcount
 
 
 async def look_later(db: Connection, batch: UUID, *, look_in: timedelta) -> None:
@@ -519,16 +523,26 @@ async def known_batch_ids(db: Connection, batch_ids: Sequence[str]) -> set[str]:
     return {row[0] for row in await cursor.fetchall()}
 
 
-async def open_calls(db: Connection, batch: UUID) -> dict[UUID, Step]:
-    """The calls of a batch that have no result yet, with what they ask."""
+@dataclass(frozen=True, slots=True)
+class OpenCall:
+    """A call of a batch that has no result yet: what it asks, and of which model."""
+
+    step: Step
+    model: str
+
+
+async def open_calls(db: Connection, batch: UUID) -> dict[UUID, OpenCall]:
+    """The calls of a batch that have no result yet."""
     cursor = await db.execute(
         """
-        select id, step, first_page, last_page from aseagi.claude_calls
+        select id, step, first_page, last_page, model from aseagi.claude_calls
         where batch = %s and state = 'intended'
         """,
         (batch,),
     )
-    return {row[0]: Step(row[2], row[3], row[1]) for row in await cursor.fetchall()}
+    return {
+        row[0]: OpenCall(Step(row[2], row[3], row[1]), row[4]) for row in await cursor.fetchall()
+    }
 
 
 async def owns_call(db: Connection, batch: UUID, call_id: UUID) -> bool:

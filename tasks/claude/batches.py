@@ -28,11 +28,12 @@ from anthropic.types.messages import MessageBatch, MessageBatchIndividualRespons
 from anthropic.types.messages.batch_create_params import Request
 
 from blocks.claude import Claude
-from schema.claude import Outcome, Step
+from schema.claude import Outcome
 from schema.failures import AseagiError, Misconfigured, MoneyStops
 from sql.claude import (
     Batch,
     NewCall,
+    OpenCall,
     batch_created,
     batch_ended,
     batch_void,
@@ -61,10 +62,9 @@ RESULTS_KEPT = timedelta(days=29)
 """For so long the API has the results of a batch."""
 LISTED_AT_A_TIME = 100
 
-_log = logging.getLogger("aseagi.claude")
-
-
 _OF_QUESTIONS = frozenset({Outcome.REJECTED, Outcome.TOO_LONG})
+
+_log = logging.getLogger("aseagi.claude")
 
 
 @dataclass(frozen=True, slots=True)
@@ -245,12 +245,14 @@ class Batches:
         return collected
 
     async def _store(
-        self, call: UUID, step: Step, individual: MessageBatchIndividualResponse
+        self, call: UUID, asked: OpenCall, individual: MessageBatchIndividualResponse
     ) -> Trouble | None:
         result = individual.result
+        # The block may name another model by now.
+        terms = self._caller.block.terms_of(asked.model)
         async with self._caller.pool.connection() as db:
             if result.type == "succeeded":
-                answer = served(result.message, step, self._caller.block, in_batch=True)
+                answer = served(result.message, asked.step, terms, model=asked.model, in_batch=True)
                 await settle_served(db, call, answer)
             elif result.type == "errored":
                 said = result.error.error

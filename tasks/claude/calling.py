@@ -18,7 +18,7 @@ import psycopg
 from anthropic import AsyncAnthropic
 from anthropic.types import Message
 
-from blocks.claude import Claude
+from blocks.claude import Claude, Model
 from blocks.spending import Spending
 from schema.claude import Outcome, Step
 from schema.failures import AseagiError, Misconfigured, MoneyStops, RetryLater
@@ -39,7 +39,6 @@ from tasks.claude.questions import Question
 
 CLAIM_FOR = timedelta(minutes=20)
 """Longer than any one question takes, its timeout and the waits before its tries included."""
-
 
 LOST_IN_A_ROW = 10
 """Answers lost, with none received between: not bad luck any more."""
@@ -183,7 +182,13 @@ class Caller:
         trouble = Trouble(Outcome.LOST)
         try:
             message = await self._create(question)
-            answer = served(message, question.step, self.block, in_batch=False)
+            answer = served(
+                message,
+                question.step,
+                self.block.terms,
+                model=self.block.model,
+                in_batch=False,
+            )
         except Exception as error:  # noqa: BLE001 - whatever came, the call must be settled
             trouble = trouble_of(error)
         await self._settle(call.id, answer, trouble)
@@ -242,14 +247,14 @@ def new_call(
     )
 
 
-def served(message: Message, step: Step, block: Claude, *, in_batch: bool) -> Served:
-    """What is to be written down of an answer that came."""
-    reply = read_reply(message, step, model=block.model)
+def served(message: Message, step: Step, terms: Model, *, model: str, in_batch: bool) -> Served:
+    """What is to be written down of an answer that came, of the model that was asked."""
+    reply = read_reply(message, step, model=model)
     usage = usage_of(message)
     return Served(
         message_id=message.id,
         usage=usage,
-        dollars=price(usage, block.terms, in_batch=in_batch),
+        dollars=price(usage, terms, in_batch=in_batch),
         outcome=reply.outcome,
         detail=reply.detail,
         answer=reply.answer,

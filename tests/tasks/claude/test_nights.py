@@ -17,7 +17,7 @@ from tasks.claude.nights import NightPlan
 from tasks.claude.pricing import price
 from tasks.drains import Drain
 from tests.sql.house import TTL
-from tests.tasks.claude.office import LETTER, Office, letter
+from tests.tasks.claude.office import LETTER, QUICK, Office, letter
 
 
 async def batches(office: Office) -> dict[str, int]:
@@ -272,6 +272,46 @@ async def test_a_batch_given_up_while_it_was_still_being_created_is_recorded_all
     await office.drain_until_done()
     assert await office.ledger() == office.served(after=before)
     assert "void" not in await batches(office)
+
+
+async def test_a_batch_that_was_just_found_is_not_given_up_by_who_did_not_see_it(
+    office: Office,
+) -> None:
+    before = office.site.totals()["messages"]
+    office.patience = replace(office.patience, first_look=600)
+    await office.add_letters(2, lane=Lane.NIGHTLY)
+    await office.open_night()
+    await office.drain()
+    async with office.house.transaction():
+        batch = await office.house.one("select id from aseagi.claude_batches")
+        await batch_void(office.house.db, batch, Outcome.ERROR)
+    assert await batches(office) == {"submitted": 1}
+    await office.house.change("update aseagi.claude_batches set look_at = now()")
+    office.patience = QUICK
+    await office.drain_until_done()
+    assert await office.ledger() == office.served(after=before)
+
+
+async def test_an_answer_costs_what_its_own_model_does_whatever_the_block_names_by_then(
+    office: Office,
+) -> None:
+    office.patience = replace(office.patience, first_look=600)
+    await office.add_letters(1, lane=Lane.NIGHTLY)
+    await office.open_night()
+    await office.drain()
+    asked = office.block.terms
+    office.settings["model"] = "claude-opus-5-5"
+    office.patience = QUICK
+    await office.house.change("update aseagi.claude_batches set look_at = now()")
+    await office.drain_until_done()
+    rows = await office.house.rows(
+        "select input_tokens, output_tokens, cache_write_tokens, cache_read_tokens, dollars "
+        "from aseagi.claude_calls where model = 'claude-haiku-5-5' and state = 'served'"
+    )
+    assert [row[4] for row in rows] == [
+        price(Usage(*row[:4]), asked, in_batch=True) for row in rows
+    ]
+    assert len(rows) == 1
 
 
 async def test_without_claude_what_was_in_a_batch_goes_on_by_rules(office: Office) -> None:
