@@ -1,4 +1,4 @@
-"""Where the bytes are: one private bucket with `raw/ processed/ cache/ exports/`."""
+"""Where the bytes are: one private bucket with `raw/ uploads/ processed/ cache/ exports/`."""
 
 from typing import TYPE_CHECKING
 
@@ -11,7 +11,13 @@ if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client
 
 RAW, PROCESSED, CACHE, EXPORTS = "raw/", "processed/", "cache/", "exports/"
-"""The bucket's four folders: inbox, immutable originals and results, scratch, exports."""
+"""Folders of the bucket: people's inbox, immutable originals and results, scratch, exports."""
+
+UPLOADS = "uploads/"
+"""The gateway's inbox. Not in `raw/`: who synchronises a folder there deletes what it lacks."""
+
+INBOXES = (RAW, UPLOADS)
+"""Where what is new is taken in from."""
 
 EXPORT_LINK_SECONDS = 7 * 24 * 3600
 """How long a link to an export works; the longest that S3 signatures allow."""

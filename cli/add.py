@@ -18,9 +18,6 @@ if TYPE_CHECKING:
     from sql.arrivals import SeenObject
     from sql.connection import Connection
 
-LONGEST_MATTER = 200
-"""Characters; a matter is a folder's name."""
-
 
 def register(app: typer.Typer) -> None:
     """Add the command."""
@@ -49,6 +46,8 @@ def add(
     - `aseagi add --matter smith-v-jones --lane now letter.pdf`
     """
     if matter is not None:
+        from blocks.inbox import check_matter
+
         check_matter(matter)
     use_stack(state)
     candidates = list(candidates_in(paths, matter))
@@ -66,18 +65,6 @@ def add(
     }
     console.print(f"{counts['added']} added, {counts['already there']} already there")
     console.print("`aseagi process --wait` shows how they get on.")
-
-
-def check_matter(matter: str) -> None:
-    """Raise `BadInput` unless this can be the name of a matter: one folder in the inbox."""
-    if not matter.strip():
-        raise BadInput("The matter's name is empty; leave --matter out to use the folder's name.")
-    if "/" in matter or matter in {".", ".."}:
-        raise BadInput("A matter's name is one folder: it cannot hold '/', nor be '.' or '..'.")
-    if not matter.isprintable():  # control characters, and what is not UTF-8
-        raise BadInput("A matter's name cannot hold control characters or anything unprintable.")
-    if len(matter) > LONGEST_MATTER:
-        raise BadInput(f"A matter's name has at most {LONGEST_MATTER} characters.")
 
 
 def candidates_in(paths: list[Path], matter: str | None = None) -> "Iterator[Candidate]":

@@ -120,8 +120,9 @@ async def look_at(candidates: "Sequence[Candidate]", *, quiet: bool) -> Looked:
 
 def _look_at(candidate: "Candidate") -> "tuple[str, Document] | NotCounted":
     from cli.uploading import check_names, shown
+    from schema.files import MAX_BYTES
     from tasks.estimating import document_of
-    from tasks.inspection import MAX_BYTES, inspect
+    from tasks.inspection import inspect
 
     name = shown(candidate.path)
     if candidate.size_bytes > MAX_BYTES:

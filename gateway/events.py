@@ -14,7 +14,7 @@ from typing import Annotated
 from fastapi import APIRouter, Depends, HTTPException, Request
 from pydantic import BaseModel, Field
 
-from blocks.object_storage import RAW
+from blocks.object_storage import INBOXES
 from blocks.wakeups import object_created
 from gateway.services import Services, services
 from sql.arrivals import SeenObject, notice
@@ -74,12 +74,12 @@ async def check_token(request: Request, using: Annotated[Services, Depends(servi
 async def storage_event(
     event: StorageEvent, using: Annotated[Services, Depends(services)]
 ) -> Noticed:
-    """Record a new object in `raw/` and wake the ingest drain; everything else is ignored."""
+    """Record a new object in an inbox and wake the ingest drain; everything else is ignored."""
     prefix = f"/buckets/{using.storage.bucket}/"
     key, entry = event.key.removeprefix(prefix), event.message.new_entry
     if event.event_type not in {"create", "update"} or not event.key.startswith(prefix):
         return Noticed(noticed=0)
-    if not key.startswith(RAW) or key.endswith("/") or entry.etag is None:
+    if not key.startswith(INBOXES) or key.endswith("/") or entry.etag is None:
         return Noticed(noticed=0)
     seen = SeenObject(key, entry.etag, entry.attributes.file_size)
     async with using.pool.connection() as db:

@@ -1,4 +1,4 @@
-"""The bucket watch: finds objects in `raw/` that no notification told of.
+"""The bucket watch: finds objects in the inboxes that no notification told of.
 
 For stores without notifications (DigitalOcean Spaces) it is how documents arrive; for
 the others it makes good what was lost. Listing is cheap: 1,000 objects a request, and
@@ -13,7 +13,7 @@ from prefect import task
 from prefect.cache_policies import NO_CACHE
 
 from blocks.database import Database
-from blocks.object_storage import CACHE, RAW, ObjectStorage
+from blocks.object_storage import CACHE, INBOXES, RAW, ObjectStorage
 from blocks.wakeups import object_created
 from sql.arrivals import SeenObject, notice
 
@@ -29,7 +29,7 @@ CACHE_AGE = timedelta(days=1)
     retry_jitter_factor=0.5,
 )
 async def watch_bucket(storage: ObjectStorage, database: Database) -> int:
-    """Record every object of `raw/` not seen before; return how many. Safe to repeat."""
+    """Record every object of the inboxes not seen before; return how many. Safe to repeat."""
     pages = _listing(storage)
     new = 0
     while (page := await asyncio.to_thread(next, pages, None)) is not None:
@@ -42,13 +42,14 @@ async def watch_bucket(storage: ObjectStorage, database: Database) -> int:
 
 def _listing(storage: ObjectStorage) -> Iterator[list[SeenObject]]:
     paginator = storage.client().get_paginator("list_objects_v2")
-    for page in paginator.paginate(Bucket=storage.bucket, Prefix=RAW):
-        yield [
-            SeenObject(item["Key"], item["ETag"].strip('"'), item["Size"])
-            for item in page.get("Contents", [])
-            if "Key" in item and "ETag" in item and "Size" in item
-            if not item["Key"].endswith("/")
-        ]
+    for inbox in INBOXES:
+        for page in paginator.paginate(Bucket=storage.bucket, Prefix=inbox):
+            yield [
+                SeenObject(item["Key"], item["ETag"].strip('"'), item["Size"])
+                for item in page.get("Contents", [])
+                if "Key" in item and "ETag" in item and "Size" in item
+                if not item["Key"].endswith("/")
+            ]
 
 
 @task(

@@ -8,9 +8,10 @@ from pathlib import Path
 import psycopg
 import pytest
 
+from blocks.inbox import PART_BYTES, check_matter
 from blocks.object_storage import ObjectStorage
-from cli.add import check_matter, record_arrival
-from cli.uploading import PART_BYTES, Candidate, upload
+from cli.add import record_arrival
+from cli.uploading import Candidate, upload
 from schema.failures import BadInput
 from schema.lanes import Lane
 from sql.arrivals import SeenObject
