@@ -11,6 +11,7 @@ import typer
 from cli import (
     add,
     analyse,
+    clients,
     costs,
     demo,
     deploy,
@@ -56,6 +57,7 @@ for module in (
     up,
     estimate,
     add,
+    clients,
     process,
     status,
     search,
