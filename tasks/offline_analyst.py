@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 from schema.analysis import RULES, Analysis, DatedFact
 from tasks.offline.courts import find_filing
-from tasks.offline.dates import find_dates
+from tasks.offline.dates import find_dates, with_yearless
 from tasks.offline.kinds import kind_of
 from tasks.offline.money import find_amounts
 from tasks.offline.obligations import find_obligations
@@ -42,6 +42,7 @@ def analyse_offline(pages: Sequence[str], *, file_name: str) -> Analysis:
     title, title_certainty = title_of(read, kind, file_name)
     dates = find_dates(read, language)
     dated, date_certainty = document_date(dates, kind.type, len(read))
+    dates = with_yearless(read, dates, dated, language)
     parties = find_parties(read, kind.type)
     amounts = find_amounts(read, kind.type, language)
     filing = find_filing(read, dates)

@@ -3,17 +3,18 @@
 import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from datetime import date
-from itertools import islice
+from datetime import date, timedelta
+from itertools import islice, pairwise
 
+from tasks.offline.date_order import is_day_first
 from tasks.offline.text import Page
 from tasks.offline.written_dates import (
     DATES_PER_PAGE,
     DateSpan,
-    is_day_first,
     without_overlap,
     written_dates,
 )
+from tasks.offline.yearless import Years, yearless_dates
 
 DATES_PER_DOCUMENT = 1000
 _ROLES: tuple[tuple[str, str], ...] = (
@@ -66,6 +67,10 @@ _CLAUSE = re.compile(r"(?<=[a-z)]{3})[.;]\s|\n\s{0,40}\n")
 _SIGNING = re.compile(r"\b(?:this(?: the)?|as of|made on)\s{0,2}$", re.IGNORECASE)
 _RANGE_OPENS = re.compile(r"\bfrom\s{1,3}$", re.IGNORECASE)
 _RANGE_GOES_ON = re.compile(r"\s{0,3}(?:through|thru|to|until|-)\s", re.IGNORECASE)
+_TO = re.compile(
+    r"^[\s,]{0,4}(?:-|to|through|thru|until|and ending(?: on)?)[\s:]{0,4}(?:\n[ >]{0,40})?$",
+    re.IGNORECASE,
+)
 _ROW = re.compile(r"[0-9][.,][0-9]{2}\s?(?:-|CR|DR)?$")
 _GOES_ON = re.compile(
     r"^.{30,400}\b(?:of|on|by|and|or|the|to|from|until|since|before|after|about)$"
@@ -101,16 +106,51 @@ def find_dates(pages: Sequence[Page], language: str) -> list[FoundDate]:
     return found[:DATES_PER_DOCUMENT]
 
 
+def with_yearless(
+    pages: Sequence[Page], dates: Sequence[FoundDate], own: date | None, language: str
+) -> list[FoundDate]:
+    """With the days whose year the document tells elsewhere, once its own date is known."""
+    day_first = is_day_first(pages, language)
+    years = Years(own, _period(dates))
+    by_page: dict[int, list[FoundDate]] = {}
+    for one in dates:
+        by_page.setdefault(one.page, []).append(one)
+    found: list[FoundDate] = []
+    for page in pages:
+        here = by_page.get(page.number, [])
+        dated = [DateSpan(one.start, one.end, one.on) for one in here]
+        more = list(yearless_dates(page, dated, years, day_first=day_first))
+        if more:
+            spans = without_overlap([*dated, *more])
+            here = list(_with_roles(page, list(islice(spans, DATES_PER_PAGE))))
+        found.extend(here)
+        if len(found) >= DATES_PER_DOCUMENT:
+            break
+    return found[:DATES_PER_DOCUMENT]
+
+
+def _period(dates: Sequence[FoundDate]) -> tuple[date, date] | None:
+    """The period a statement is for; what is only closed on a date has the month before it."""
+    for one, following in pairwise(dates):
+        if one.what == "period start" and following.what == "period end" and one.on < following.on:
+            return one.on, following.on
+    closed = next((one.on for one in dates if one.what == "period end"), None)
+    return (closed - timedelta(days=35), closed) if closed else None
+
+
 def _with_roles(page: Page, spans: list[DateSpan]) -> Iterator[FoundDate]:
     previous: FoundDate | None = None
     previous_end = 0
     for index, span in enumerate(spans):
         following = spans[index + 1].start if index + 1 < len(spans) else len(page.text)
-        between = page.text[previous_end : span.start].strip(" \n,") if previous else None
-        if previous and previous.what == "period start" and between in {"-", "to", "through"}:
+        begins = following - span.end < 24 and _TO.match(page.text[span.end : following])
+        between = page.text[previous_end : span.start] if previous else ""
+        if previous and previous.what == "period start" and _TO.match(between):
             role, plainly = "period end", True
         else:
             role, plainly = _role(page, span, previous_end, following, spans)
+            if begins and role not in {"filed", "served", "due", "hearing", "trial"}:
+                role, plainly = "period start", True
         previous = FoundDate(span.on, role, page.number, span.start, span.end, plainly)
         previous_end = span.end
         yield previous

@@ -4,9 +4,8 @@ import re
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import date
-from itertools import islice
 
-from tasks.offline.text import OCR_DIGIT, Page, digits
+from tasks.offline.text import OCR_DIGIT, digits
 
 DATES_PER_PAGE = 200
 _MONTH_NAMES: tuple[str, ...] = (
@@ -30,6 +29,20 @@ _ORDINAL_WORDS: str = (
     "twenty-eighth twenty-ninth thirtieth thirty-first"
 )
 _ORDINALS: Sequence[str] = _ORDINAL_WORDS.split()
+_UNIT_WORDS: str = (
+    "one two three four five six seven eight nine ten eleven twelve thirteen fourteen fifteen "
+    "sixteen seventeen eighteen nineteen"
+)
+_UNITS: Sequence[str] = _UNIT_WORDS.split()
+_TEN_WORDS: str = "twenty thirty forty fifty sixty seventy eighty ninety"
+_TENS: Sequence[str] = _TEN_WORDS.split()
+_UNITS_IN_WORDS = "|".join(
+    (
+        *(rf"{tens}(?:[-\s]{{1,2}}(?:{'|'.join(_UNITS[:9])}))?" for tens in _TENS),
+        *sorted(_UNITS, key=len, reverse=True),
+    )
+)
+
 _LOOKALIKES = str.maketrans({"i": "l", "1": "l", "|": "l", "0": "o"})
 
 
@@ -47,40 +60,84 @@ _MONTHS = {
     for number, names in enumerate(_MONTH_NAMES, start=1)
     for name in names.split()
 }
-_MONTH = "(?:{})".format(
+MONTH = "(?:{})".format(
     "|".join(_fuzzy(n) for n in sorted(" ".join(_MONTH_NAMES).split(), key=len, reverse=True))
 )
-_WORD_STARTS = r"(?:(?<![A-Za-z])|(?-i:(?<=[a-z])(?=[A-Z])))"
+WORD_STARTS = r"(?:(?<![A-Za-z])|(?-i:(?<=[a-z])(?=[A-Z])))"
 _DAY = OCR_DIGIT + "{1,2}"
 _YEAR = f"[12Il|]{OCR_DIGIT}{{3}}"
 _NO_DIGIT = "(?![0-9])"
 _TH = r"(?:\s?(?:st|nd|rd|th)\b)?"
+# What may stand between the parts of a date: a comma, or the end of a line (quoted, perhaps).
+_GAP = r"[\s,.]{0,4}(?:\n[ >]{1,40})?"
+_AD = (
+    r"(?:A\.?\s?D\.?,?\s{0,3}|"
+    r"(?:in\s{1,3})?the\s{1,3}year\s{1,3}(?:of\s{1,3}our\s{1,3}lord\s{1,3})?)?"
+)
+_SHORT_YEAR = r"'[0-9]{2}"
+
 _MONTH_DAY_YEAR = re.compile(
-    rf"{_WORD_STARTS}(?P<m>{_MONTH})\.?[\s,]{{0,3}}(?P<d>{_DAY}){_TH}[\s,.]{{0,4}}(?P<y>{_YEAR}){_NO_DIGIT}",
+    rf"{WORD_STARTS}(?P<m>{MONTH})\.?{_GAP}(?P<d>{_DAY}){_TH}{_GAP}{_AD}"
+    rf"(?P<y>{_YEAR}|{_SHORT_YEAR}){_NO_DIGIT}",
     re.IGNORECASE,
 )
 _DAY_MONTH_YEAR = re.compile(
-    rf"(?<![0-9A-Z])(?P<d>{_DAY})(?P<th>\s?(?:st|nd|rd|th|er|\.|º))?\s{{0,3}}"
-    rf"(?:day\s{{0,3}}of\s{{0,3}}|of\s{{1,3}}|de\s{{1,3}})?(?P<m>{_MONTH})\.?\s{{0,2}},?\s{{0,3}}"
-    rf"(?:del?\s{{1,2}})?(?P<y>{_YEAR}){_NO_DIGIT}",
+    rf"(?<![0-9A-Z])(?P<d>{_DAY})(?P<th>\s?(?:st|nd|rd|th|er|\.|º)\)?)?\s{{0,3}}(?:\n[ >]{{1,40}})?"
+    rf"(?:day\s{{0,3}}of\s{{0,3}}(?:\n[ >]{{1,40}})?|of\s{{1,3}}|de\s{{1,3}})?"
+    rf"(?P<m>{MONTH})\.?(?:\s?/\s?[^\W\d_]{{3,10}})?{_GAP}"
+    rf"(?:del?\s{{1,2}})?{_AD}(?P<y>{_YEAR}|{_SHORT_YEAR}){_NO_DIGIT}",
     re.IGNORECASE,
 )
-_ORDINAL_DAY = re.compile(
-    rf"\b(?P<w>{'|'.join(reversed(_ORDINALS))})\s{{1,3}}day\s{{1,3}}of\s{{1,3}}(?P<m>{_MONTH})"
-    rf",?\s{{0,3}}(?P<y>{_YEAR}){_NO_DIGIT}",
+_WITH_HYPHENS = re.compile(
+    rf"(?<![0-9A-Za-z-])(?:(?P<d>{_DAY})(?P<s>[-/]?)(?P<m>{MONTH})(?P=s)(?P<y>{_YEAR}|[0-9]{{2}})"
+    rf"|(?P<m2>{MONTH})(?P<s2>[-/])(?P<d2>{_DAY})(?P=s2)(?P<y2>{_YEAR})"
+    rf"|(?P<y3>{_YEAR})(?P<s3>[-/ ])(?P<m3>{MONTH})(?P=s3)(?P<d3>{_DAY}))(?![0-9A-Za-z-])",
+    re.IGNORECASE,
+)
+_ORDINAL = "|".join(word.replace("-", r"[-\s]{1,2}") for word in reversed(_ORDINALS))
+_IN_WORDS = re.compile(
+    rf"\b(?:(?P<w>{_ORDINAL})(?:\s{{1,2}}\([^()\n]{{1,6}}\))?\s{{1,3}}(?:\n[ ]{{1,40}})?"
+    rf"(?:day\s{{1,3}}(?:\n[ ]{{1,40}})?of\s{{1,3}}(?:\n[ ]{{1,40}})?|of\s{{1,3}})"
+    rf"|(?P<d>[0-9]{{1,2}})\s?(?:st|nd|rd|th)\s{{1,3}}(?:\n[ ]{{1,40}})?day\s{{1,3}}of\s{{1,3}})"
+    rf"(?P<m>{MONTH}){_GAP}(?:in\s{{1,3}}the\s{{1,3}}year{_GAP})?{_AD}"
+    rf"(?:(?P<y>{_YEAR}){_NO_DIGIT}|(?P<words>(?:two{_GAP}thousand|nineteen(?:{_GAP}hundred)?|twenty)"
+    rf"(?:{_GAP}(?:and{_GAP})?(?:{_UNITS_IN_WORDS})\b){{0,2}}))",
     re.IGNORECASE,
 )
 _ISO = re.compile(
-    rf"(?<![0-9A-Za-z-])(?P<y>{_YEAR})(?P<s>[-/.])(?P<m>{_DAY})(?P=s)(?P<d>{_DAY})(?![0-9A-Za-z-])"
+    rf"(?<![0-9A-Za-z-])(?P<y>{_YEAR})(?P<s>[-/.])(?P<m>{_DAY})(?P=s)(?P<d>{_DAY})"
+    r"(?:(?![0-9A-Za-z-])|(?=T[0-9]))"
 )
 _NUMERIC = re.compile(
     rf"(?<![0-9A-Za-z/.-])(?P<a>{_DAY})\s?(?P<s>[/.-])\s?(?P<b>{_DAY})\s?(?P=s)\s?"
     rf"(?P<y>{_YEAR}|[0-9]{{2}})(?![0-9/])(?![.-][0-9])"
 )
 _RANGE = re.compile(
-    rf"{_WORD_STARTS}(?P<m>{_MONTH})\.?\s{{0,2}}(?P<d>{_DAY}){_TH}\s{{0,2}}"
-    rf"(?:-|to|through|thru|until|and)\s{{0,2}}"
-    rf"(?P<m2>{_MONTH})?\.?\s{{0,2}}(?P<d2>{_DAY}){_TH}[\s,]{{0,3}}(?P<y>{_YEAR}){_NO_DIGIT}",
+    rf"{WORD_STARTS}(?P<m>{MONTH})\.?\s{{0,2}}(?P<d>{_DAY}){_TH}\s{{0,2}}"
+    rf"(?:-|to|through|thru|until|and|&|or)\s{{0,2}}(?:\n[ >]{{1,40}})?"
+    rf"(?P<m2>{MONTH})?\.?\s{{0,2}}(?P<d2>{_DAY}){_TH}{_GAP}(?P<y>{_YEAR}){_NO_DIGIT}",
+    re.IGNORECASE,
+)
+_RANGE_DAY_FIRST = re.compile(
+    rf"(?<![0-9A-Z])(?P<d>{_DAY}){_TH}\s{{0,2}}(?P<m>{MONTH})?\s{{0,2}}"
+    rf"(?:-|to|until|and|&|or)\s{{0,2}}(?:\n[ >]{{1,40}})?"
+    rf"(?P<d2>{_DAY}){_TH}\s{{0,2}}(?P<m2>{MONTH})\.?{_GAP}(?P<y>{_YEAR}){_NO_DIGIT}",
+    re.IGNORECASE,
+)
+_RANGE_IN_FIGURES = re.compile(
+    rf"(?<![0-9A-Za-z/.-])(?P<a>{_DAY})/(?P<b>{_DAY})\s{{0,2}}(?:-|to|through|thru)\s{{0,2}}"
+    rf"(?P<a2>{_DAY})/(?P<b2>{_DAY})/(?P<y>{_YEAR}|[0-9]{{2}})(?![0-9/])"
+)
+_DAYS_OF_A_MONTH = re.compile(
+    rf"{WORD_STARTS}(?P<m>{MONTH})\.?\s(?P<days>[0-9]{{1,2}}{_TH}(?:,\s{{1,2}}(?:and\s)?[0-9]{{1,2}}"
+    rf"{_TH}){{1,6}}(?:,?\s(?:and|&)\s[0-9]{{1,2}}{_TH})?),?{_GAP}(?P<y>{_YEAR}){_NO_DIGIT}",
+    re.IGNORECASE,
+)
+
+_BIRTH = re.compile(r"(?:\bborn|\bd\.?\s?o\.?\s?b\b|birth(?:\s?date)?)\W{0,12}$", re.IGNORECASE)
+_DATE_FOLLOWS = re.compile(
+    r"(?:\b(?:dated?|on|born|dob|d\.o\.b\.?|due|from|to|thru|through|until|since|issued?|expires?|"
+    r"filed|paid|received|signed)|[0-9]\s?-)\W{0,8}$",
     re.IGNORECASE,
 )
 
@@ -94,60 +151,122 @@ class DateSpan:
     on: date
 
 
-def is_day_first(pages: Sequence[Page], language: str) -> bool:
-    """Whether 03/04/2024 is the third of April: another language, or another date shows it."""
-    day_first = month_first = False
-    for page in pages[:20]:
-        for match in islice(_NUMERIC.finditer(page.text), DATES_PER_PAGE):
-            if match["s"] == "/":
-                day_first |= int(digits(match["a"])) > 12
-                month_first |= int(digits(match["b"])) > 12
-    if day_first != month_first:
-        return day_first
-    return language in {"de", "fr", "es", "it"}
-
-
 def written_dates(text: str, *, day_first: bool) -> Iterator[DateSpan]:
     """Every date of a text, in no order; some may overlap."""
-    for match in _RANGE.finditer(text):
-        yield from _range(match)
+    for pattern in (_RANGE, _RANGE_DAY_FIRST):
+        for match in pattern.finditer(text):
+            yield from _range(match)
+    for match in _RANGE_IN_FIGURES.finditer(text):
+        yield from _range_in_figures(match, day_first=day_first)
+    for match in _DAYS_OF_A_MONTH.finditer(text):
+        yield from _days_of_a_month(match)
     for pattern in (_MONTH_DAY_YEAR, _DAY_MONTH_YEAR, _ISO):
         for match in pattern.finditer(text):
             month = match["m"]
-            number = _MONTHS.get(_canonical(month)) if pattern is not _ISO else _number(month)
+            number = month_number(month) if pattern is not _ISO else _number(month)
             has_th = "th" in match.re.groupindex and bool(match["th"])
             day = _number(match["d"], bare_letters=has_th)
             yield from _span(match, match["y"], number, day)
-    for match in _ORDINAL_DAY.finditer(text):
-        day = _ORDINALS.index(match["w"].lower()) + 1
-        yield from _span(match, match["y"], _MONTHS.get(_canonical(match["m"])), day)
+    for match in _WITH_HYPHENS.finditer(text):
+        at = next(n for n in ("", "2", "3") if match[f"y{n}"])
+        yield from _span(
+            match, match[f"y{at}"], month_number(match[f"m{at}"]), _number(match[f"d{at}"])
+        )
+    for match in _IN_WORDS.finditer(text):
+        yield from _in_words(match)
     for match in _NUMERIC.finditer(text):
         yield from _numeric(match, day_first=day_first)
+
+
+def month_number(name: str) -> int | None:
+    """1 to 12, however OCR misread the name."""
+    return _MONTHS.get(_canonical(name))
 
 
 def _numeric(match: re.Match[str], *, day_first: bool) -> Iterator[DateSpan]:
     first, second = _number(match["a"]), _number(match["b"])
     if first is None or second is None:
         return
-    if len(match["y"]) == 2 and match["s"] == "-":
-        return
+    if len(match["y"]) == 2 and match["s"] != "/" and not _is_labelled(match):
+        return  # the number of a case, a section or a version
     turned = match["s"] == "." or day_first
     month, day = (second, first) if turned else (first, second)
     if month > 12 >= day:
         month, day = day, month
-    yield from _span(match, match["y"], month, day)
+    year = match["y"]
+    before = match.string[max(0, match.start() - 30) : match.start()]
+    if len(year) == 2 and year > "25" and _BIRTH.search(before):
+        year = f"19{year}"  # nobody is born in the years to come
+    yield from _span(match, year, month, day)
+
+
+def _is_labelled(match: re.Match[str]) -> bool:
+    """Whether the words right before say that a date follows, or another date's dash."""
+    before = match.string[max(0, match.start() - 40) : match.start()]
+    return bool(_DATE_FOLLOWS.search(before))
 
 
 def _range(match: re.Match[str]) -> Iterator[DateSpan]:
     """`February 1 - March 2, 2024`: the year counts for both ends."""
-    month = _MONTHS[_canonical(match["m"])]
-    last_month = _MONTHS[_canonical(match["m2"])] if match["m2"] else month
+    months = [month_number(match[name]) for name in ("m", "m2") if match[name]]
+    month, last_month = months[0], months[-1]
+    if month is None or last_month is None:
+        return
     year, day, last_day = _year(match["y"]), _number(match["d"]), _number(match["d2"])
     first = _date(year - (month > last_month) if year else None, month, day)
     last = _date(year, last_month, last_day)
     if first and last:
-        yield DateSpan(match.start(), match.end("d"), first)
-        yield DateSpan(match.start("m2") if match["m2"] else match.start("d2"), match.end(), last)
+        day_leads = match.start("d") < match.start("m") or not match["m"]
+        first_end = match.end("m") if day_leads and match["m"] else match.end("d")
+        last_start = min(match.start(name) for name in ("d2", "m2") if match[name])
+        yield DateSpan(match.start(), first_end, first)
+        yield DateSpan(last_start, match.end(), last)
+
+
+def _range_in_figures(match: re.Match[str], *, day_first: bool) -> Iterator[DateSpan]:
+    """`02/01 - 03/02/2024`."""
+    year = _year(match["y"])
+    figures = [_number(match[name]) for name in ("a", "b", "a2", "b2")]
+    if year is None or None in figures:
+        return
+    month, day, last_month, last_day = figures
+    if day_first:
+        month, day, last_month, last_day = day, month, last_day, last_month
+    first = _date(year - ((month or 0) > (last_month or 0)), month, day)
+    last = _date(year, last_month, last_day)
+    if first and last:
+        yield DateSpan(match.start(), match.end("b"), first)
+        yield DateSpan(match.start("a2"), match.end(), last)
+
+
+def _days_of_a_month(match: re.Match[str]) -> Iterator[DateSpan]:
+    """`May 5, 6 and 7, 2024`."""
+    year, month = _year(match["y"]), month_number(match["m"])
+    for number in re.finditer(r"[0-9]{1,2}", match["days"]):
+        on = _date(year, month, int(number[0]))
+        if on:
+            at = match.start("days") + number.start()
+            yield DateSpan(at, at + len(number[0]), on)
+
+
+def _in_words(match: re.Match[str]) -> Iterator[DateSpan]:
+    """`this twelfth day of October, two thousand eighteen`."""
+    ordinal = "-".join(match["w"].lower().replace("-", " ").split()) if match["w"] else ""
+    day = _ORDINALS.index(ordinal) + 1 if ordinal else int(match["d"])
+    year = match["y"] or str(_year_in_words(match["words"]))
+    yield from _span(match, year, month_number(match["m"]), day)
+
+
+def _year_in_words(words: str) -> int:
+    """`two thousand and twelve`, `nineteen ninety-nine`, `twenty eighteen`."""
+    century, *rest = re.sub(r"[-,.\s>]+", " ", words.lower()).split()
+    value = {"two": 2000, "nineteen": 1900, "twenty": 2000}[century]
+    for word in rest:
+        if word in _TENS:
+            value += 10 * (_TENS.index(word) + 2)
+        elif word in _UNITS:
+            value += _UNITS.index(word) + 1
+    return value
 
 
 def _span(
@@ -164,11 +283,12 @@ def _number(text: str, *, bare_letters: bool = False) -> int | None:
 
 
 def _year(text: str) -> int | None:
+    text = text.lstrip("'")
     if sum(c in "0123456789" for c in text) < 2:
         return None
     year = int(digits(text))
     if len(text) == 2:
-        year += 2000 if year < 50 else 1900
+        year += 2000 if year < 40 else 1900
     return year if 1800 <= year <= 2100 else None
 
 
