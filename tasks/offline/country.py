@@ -40,13 +40,13 @@ _CUES: dict[Country, re.Pattern[str]] = {
         r"crown court|claimant)\b)"
     ),
     Country.IRELAND: re.compile(
-        r"€|\b[A-Z][0-9]{2} ?[A-Z0-9]{4}\b|(?i:\.ie\b|\+353\b|\b(?:ireland|dublin|cork|galway|limerick|"
-        r"waterford|kildare|eircode|garda|gardaí|revenue commissioners|pps|hse|an post|"
+        r"€|\b[A-Z][0-9]{2} ?[A-Z0-9]{4}\b|(?i:\.ie\b|\+353\b|\b(?:ireland|dublin|cork|galway|"
+        r"limerick|waterford|kildare|eircode|garda|gardaí|revenue commissioners|pps|hse|an post|"
         r"circuit court|iban ie[0-9]{2}|vat|solicitors?|co\. [a-z]{4,9})\b)"
     ),
     Country.AUSTRALIA: re.compile(
-        r"\b(?i:australia|\.com\.au|abn|pty|new south wales|queensland|gst|melbourne|sydney|brisbane|"
-        r"perth)\b|\b(?:NSW|VIC|QLD|WA|TAS) [0-9]{4}\b"
+        r"\b(?i:australia|\.com\.au|abn|pty|new south wales|queensland|gst|melbourne|sydney|"
+        r"brisbane|perth)\b|\b(?:NSW|VIC|QLD|WA|TAS) [0-9]{4}\b"
     ),
 }
 _ENOUGH = 2
@@ -54,13 +54,14 @@ _ENOUGH = 2
 
 
 def country_of(pages: Sequence[Page]) -> Country | None:
-    """The country most different cues speak for; None when nothing does, or two do alike."""
+    """The country most different cues speak for; None when next to nothing does."""
     text = "\n".join(page.text[:20_000] for page in pages[:5])
     votes = {
         country: len({match[0].lower() for match in islice(cue.finditer(text), 200)})
         for country, cue in _CUES.items()
     }
-    (first, most), (_, second) = sorted(votes.items(), key=lambda vote: -vote[1])[:2]
-    if most == second or (most < _ENOUGH and first is not Country.UNITED_STATES):
+    most = max(votes.values())
+    leading = [country for country, count in votes.items() if count == most]
+    if most == 0 or (most < _ENOUGH and Country.UNITED_STATES not in leading):
         return None
-    return first if most else None
+    return leading[0]

@@ -5,6 +5,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import date
 
+from tasks.offline.number_words import NUMBER_WORD, number_in_words
 from tasks.offline.text import OCR_DIGIT, digits
 
 DATES_PER_PAGE = 200
@@ -29,20 +30,6 @@ _ORDINAL_WORDS: str = (
     "twenty-eighth twenty-ninth thirtieth thirty-first"
 )
 _ORDINALS: Sequence[str] = _ORDINAL_WORDS.split()
-_UNIT_WORDS: str = (
-    "one two three four five six seven eight nine ten eleven twelve thirteen fourteen fifteen "
-    "sixteen seventeen eighteen nineteen"
-)
-_UNITS: Sequence[str] = _UNIT_WORDS.split()
-_TEN_WORDS: str = "twenty thirty forty fifty sixty seventy eighty ninety"
-_TENS: Sequence[str] = _TEN_WORDS.split()
-_UNITS_IN_WORDS = "|".join(
-    (
-        *(rf"{tens}(?:[-\s]{{1,2}}(?:{'|'.join(_UNITS[:9])}))?" for tens in _TENS),
-        *sorted(_UNITS, key=len, reverse=True),
-    )
-)
-
 _LOOKALIKES = str.maketrans({"i": "l", "1": "l", "|": "l", "0": "o"})
 
 
@@ -101,7 +88,7 @@ _IN_WORDS = re.compile(
     rf"|(?P<d>[0-9]{{1,2}})\s?(?:st|nd|rd|th)\s{{1,3}}(?:\n[ ]{{1,40}})?day\s{{1,3}}of\s{{1,3}})"
     rf"(?P<m>{MONTH}){_GAP}(?:in\s{{1,3}}the\s{{1,3}}year{_GAP})?{_AD}"
     rf"(?:(?P<y>{_YEAR}){_NO_DIGIT}|(?P<words>(?:two{_GAP}thousand|nineteen(?:{_GAP}hundred)?|twenty)"
-    rf"(?:{_GAP}(?:and{_GAP})?(?:{_UNITS_IN_WORDS})\b){{0,2}}))",
+    rf"(?:{_GAP}(?:and{_GAP})?{NUMBER_WORD}\b){{0,3}}))",
     re.IGNORECASE,
 )
 _ISO = re.compile(
@@ -258,15 +245,11 @@ def _in_words(match: re.Match[str]) -> Iterator[DateSpan]:
 
 
 def _year_in_words(words: str) -> int:
-    """`two thousand and twelve`, `nineteen ninety-nine`, `twenty eighteen`."""
-    century, *rest = re.sub(r"[-,.\s>]+", " ", words.lower()).split()
-    value = {"two": 2000, "nineteen": 1900, "twenty": 2000}[century]
-    for word in rest:
-        if word in _TENS:
-            value += 10 * (_TENS.index(word) + 2)
-        elif word in _UNITS:
-            value += _UNITS.index(word) + 1
-    return value
+    """`two thousand and twelve`, `nineteen hundred ninety-nine`, `twenty eighteen`."""
+    century, _, rest = re.sub(r"[-,.\s>]+", " ", words.lower()).partition(" ")
+    if century in {"nineteen", "twenty"} and not rest.startswith("hundred"):
+        return (1900 if century == "nineteen" else 2000) + (number_in_words(rest) or 0)
+    return number_in_words(f"{century} {rest}") or 0
 
 
 def _span(
