@@ -5,80 +5,9 @@ from collections.abc import Iterator, Sequence
 from functools import lru_cache
 
 from schema.analysis import DocumentType as T
+from tasks.offline.heading_words import HEADINGS
 from tasks.offline.text import Page, Span, is_capitals
 
-# What a heading says. The earliest in the heading wins ("ORDER GRANTING MOTION" is an order);
-# at the same place the first in this table.
-_HEADINGS: tuple[tuple[str, T], ...] = (
-    ("notice of motion", T.MOTION),
-    ("subpoena", T.SUBPOENA),
-    ("notice", T.NOTICE),
-    ("summons|citation", T.NOTICE),
-    ("proposed order", T.COURT_ORDER),
-    ("order", T.COURT_ORDER),
-    ("injunction|writ of|search warrant|bench warrant|arrest warrant", T.COURT_ORDER),
-    ("beschluss", T.COURT_ORDER),
-    ("judgment|judgement|decree|verdict|urteil", T.JUDGMENT),
-    ("motion|ex parte application|memorandum of points|memorandum of law|application to", T.MOTION),
-    ("memorandum in support|memorandum in opposition|brief in support", T.MOTION),
-    ("answers to interrogatories|answer to interrogatories|responses to requests", T.DISCOVERY),
-    ("responses to interrogatories|response to request|responses to request", T.DISCOVERY),
-    ("interrogatories|request for production|requests for production", T.DISCOVERY),
-    ("request for admissions|requests for admission|demand for production", T.DISCOVERY),
-    ("discovery requests|discovery responses|privilege log|initial disclosures", T.DISCOVERY),
-    ("transcript|deposition of|videotaped deposition|oral deposition", T.TRANSCRIPT),
-    ("affidavit", T.AFFIDAVIT),
-    ("declaration of trust", T.WILL),
-    ("declaration|verification|proof of service|certificate of service", T.AFFIDAVIT),
-    ("settlement agreement|settlement and release|stipulation of settlement", T.SETTLEMENT),
-    ("release of all claims|general release|mutual release|release of claims", T.SETTLEMENT),
-    ("compromise and release|compromise agreement|settlement", T.SETTLEMENT),
-    ("complaint|cross-complaint", T.COMPLAINT),
-    ("klageschrift|klage|demanda", T.COMPLAINT),
-    ("answer|general denial", T.ANSWER),
-    ("petition|counterclaim|reply|response|opposition|objection|objections", T.PLEADING),
-    ("stipulation|demand for|bill of particulars|replication", T.PLEADING),
-    ("invoice|bill for services|statement of services|rechnung|facture|factura|fattura", T.INVOICE),
-    ("payment receipt|receipt|quittung|reçu|recibo|ricevuta", T.RECEIPT),
-    ("bank statement|account statement|statement of account|kontoauszug", T.BANK_STATEMENT),
-    ("checking statement|savings statement|relevé de compte|estado de cuenta", T.BANK_STATEMENT),
-    ("credit card statement|brokerage statement|statement of accounts", T.BANK_STATEMENT),
-    ("last will|codicil|living trust|revocable trust|trust agreement", T.WILL),
-    (
-        "power of attorney|health care directive|advance directive|health care proxy",
-        T.POWER_OF_ATTORNEY,
-    ),
-    ("warranty deed|quitclaim deed|grant deed|deed of trust|trust deed|deed|mortgage", T.DEED),
-    ("lease agreement|lease|sublease|rental agreement|mietvertrag", T.LEASE),
-    ("agreement|contract|promissory note|bill of sale|memorandum of understanding", T.CONTRACT),
-    ("vertrag|contrat|contrato|contratto", T.CONTRACT),
-    ("tax return|wage and tax statement|income tax|tax transcript", T.TAX_FORM),
-    (
-        "medical record|medical records|progress note|progress notes|discharge summary",
-        T.MEDICAL_RECORD,
-    ),
-    (
-        "emergency department|operative report|clinic note|clinical note|radiology report",
-        T.MEDICAL_RECORD,
-    ),
-    (
-        "pathology report|history and physical|consultation note|after visit summary",
-        T.MEDICAL_RECORD,
-    ),
-    ("police report|arrest report|offense report|crime report|case supplement", T.POLICE_REPORT),
-    (
-        "collision report|crash report|traffic accident report|probable cause statement",
-        T.POLICE_REPORT,
-    ),
-    ("certificate of birth|certificate of live birth|birth certificate", T.CERTIFICATE),
-    ("certificate of death|death certificate|marriage certificate", T.CERTIFICATE),
-    ("certificate of marriage|certificate of incorporation|certificate of title", T.CERTIFICATE),
-    ("certificate of good standing|articles of incorporation", T.CERTIFICATE),
-    ("driver license|driver's license|identification card|passport", T.ID_DOCUMENT),
-    ("report|appraisal|inventory|evaluation|assessment|memorandum|minutes|gutachten", T.REPORT),
-    ("fax transmittal|facsimile|fax cover|telefax|fax", T.LETTER),
-    ("form|application|questionnaire|intake|claim form|worksheet", T.FORM),
-)
 _WHOSE = re.compile(
     r"^(?:the\s)?(?:plaintiff|defendant|petitioner|respondent|claimant|appellant|appellee|movant|"
     r"tenant|landlord|mother|father|husband|wife)(?:s'|'?s)?,?'?\s",
@@ -90,12 +19,30 @@ COURT_LINE = re.compile(
     r"^(?:state|commonwealth) of\b",
     re.IGNORECASE,
 )
+_NO_HEADING = re.compile(
+    r"\bjury\b|^\W{0,2}chief complaint|\brange of motion\b|^(?:important|privacy) notice|"
+    r"\breporter'?s certificate\b|\bcertificate of (?:conference|compliance|interested)|"
+    r"\bby order of\b|\bin order\b|\bnotice to (?:person|the agent|agent|principal|borrower|buyer|"
+    r"consumers?)\b|\bdate of notice\b|\bfor court use\b|\bin response\b|\breply to\W{0,2}$|"
+    r"\b(?:motion|order|notice|report|complaint|invoice|lease) (?:date|seq|no|number|type)\b|"
+    r"^[0-9]{1,4}[/.-][0-9]|^(?:assessment|evaluation|response|form [A-Z0-9-]{2,10})$|"
+    r"^lr \S|\bfederal reserve\b|\bcertification$",
+    re.IGNORECASE,
+)
+_ASKS_OR_TELLS = re.compile(
+    r"\binterrogator(?:y|ies)\b|\brequests? "
+    r"(?:for (?:production|admissions?|inspection)|to (?:produce|admit))",
+    re.IGNORECASE,
+)
+_RELEASES = re.compile(r"\bagreement\b.{0,40}\brelease\b", re.IGNORECASE)
+_JUDGES = re.compile(
+    r"\border\b.{0,20}\band (?:final |default |consent |money )?judgment\b", re.IGNORECASE
+)
 _LABEL = re.compile(r"[:]|\b(?:no|number)\.?\s{0,2}[0-9#]", re.IGNORECASE)
 
 
-@lru_cache(maxsize=64)
-def _heading_words(words: str) -> tuple[re.Pattern[str], tuple[str, ...]]:
-    choices = words.split("|")
+@lru_cache(maxsize=256)
+def _heading_words(choices: tuple[str, ...]) -> tuple[re.Pattern[str], tuple[str, ...]]:
     spaced = "|".join(r"\s{0,2}".join(re.escape(w) for w in c.split()) for c in choices)
     return re.compile(rf"\b(?:{spaced})\b", re.IGNORECASE), tuple(_squash(c) for c in choices)
 
@@ -114,11 +61,23 @@ def heading_of(pages: Sequence[Page], scores: dict[T, float]) -> tuple[Span | No
             if said is None:
                 continue
             if is_capitals(line.text) or scores.get(said):
-                return _whole_heading(page, line), said
+                whole = _whole_heading(page, line)
+                return whole, _by_the_whole(whole.text, said)
             weaker = weaker or (line, said)
     if weaker and not any(score >= 3 for score in scores.values()):
         return weaker
     return None, None
+
+
+def _by_the_whole(heading: str, said: T) -> T:
+    """What the rest of a heading makes of its first words: answers to interrogatories."""
+    if said in {T.PLEADING, T.ANSWER, T.FORM} and _ASKS_OR_TELLS.search(heading):
+        return T.DISCOVERY
+    if said is T.CONTRACT and _RELEASES.search(heading):
+        return T.SETTLEMENT
+    if said is T.COURT_ORDER and _JUDGES.search(heading):
+        return T.JUDGMENT
+    return said
 
 
 def _standing_alone(page: Page) -> Iterator[Span]:
@@ -130,19 +89,20 @@ def _standing_alone(page: Page) -> Iterator[Span]:
         if seen > 45:
             return
         for cell in _cells(line):
-            ends_well = not cell.text.endswith((".", ",", ";"))
+            stops = (",", ";") if is_capitals(cell.text) else (".", ",", ";")
+            ends_well = not cell.text.endswith(stops)
             if len(cell.text) <= 90 and ends_well and not COURT_LINE.search(cell.text):
                 yield cell
 
 
 def type_in(line: str, *, anywhere: bool = False) -> T | None:
     """The type a heading names; in mixed case it must begin with it or be short."""
-    if _LABEL.search(line) and not anywhere:
+    if (_LABEL.search(line) or _NO_HEADING.search(line)) and not anywhere:
         return None
     line = _WHOSE.sub("", line)
     squashed = _squash(line)
     best: tuple[int, T] | None = None
-    for words, kind in _HEADINGS:
+    for words, kind in HEADINGS:
         pattern, squashed_words = _heading_words(words)
         match = pattern.search(line)
         at = match.start() if match else None
@@ -173,6 +133,8 @@ def _cells(line: Span) -> Iterator[Span]:
         text = line.text[at : edge.start() if edge else len(line.text)]
         start = line.start + at + len(text) - len(text.lstrip())
         stripped = text.strip(" \t-_*=#|")
+        if is_capitals(stripped):
+            stripped = stripped.rstrip(":")
         if stripped:
             yield Span(start, start + len(stripped), stripped)
         at = edge.end() if edge else at
