@@ -9,7 +9,7 @@ from tasks.offline.text import Page, is_capitals, shorten
 
 _ROLES = (
     r"(?:third-party |cross-?|counter-?)?(?:plaintiff|defendant|petitioner|respondent|appellant|"
-    r"appellee|claimant|complainant|movant|debtor|creditor|decedent|deceased|intervenor|ward|"
+    r"appellee|claimant|complainant|movant|applicant|pursuer|defender|debtor|creditor|decedent|deceased|intervenor|ward|"
     r"conservatee|garnishee|relator|kläger|beklagte)"
 )
 _ROLE_LINE = re.compile(
@@ -50,6 +50,15 @@ _NAME_BELOW = re.compile(
 )
 _SUBJECT_ROLES = {"estate": "estate", "marriage": "spouse", "guardianship": "ward",
                   "conservatorship": "conservatee", "trust": "trust"}  # fmt: skip
+_BETWEEN_LINE = re.compile(r"^(?:b ?e ?t ?w ?e ?e ?n|-?\s?and\s?-?)\W{0,3}$", re.IGNORECASE)
+_AND_UNKNOWN = re.compile(
+    r"[;,]?\s(?:and\s)?(?:JOHN |JANE )?(?:DOES?|ROES?)\s(?:[0-9IVX]|NOS?\.?|ONE)[^;,]{0,40}[;,]?"
+)
+_NEXT_COMPANY = re.compile(
+    r"(\b(?:LLC|L\.L\.C\.|INC\.|Inc\.|CORP\.|LTD\.|LLP|N\.A\.))\s(?=[A-Z]{2,20} [A-Z])"
+)
+_RIGHT_HALF = 36
+"""Columns of indent from which a line of a caption is what stands right of the parties."""
 _A_V_B = re.compile(rf"(?P<a>{ORGANISATION})\s{{1,2}}(?:v|vs)\.?\s{{1,2}}(?P<b>{ORGANISATION})")
 
 
@@ -59,7 +68,7 @@ def caption(page: Page) -> Iterator[Party]:
     before_versus: str | None = None
     after_versus: str | None = None
     sides: list[Party] = []
-    blank = False
+    blank = between = False
     for line in _caption_lines(page.text[:8000]):
         side = _ROLE_LINE.match(line)
         if _VERSUS_LINE.match(line):
@@ -73,6 +82,9 @@ def caption(page: Page) -> Iterator[Party]:
         elif not line:
             blank = True
             continue
+        elif _BETWEEN_LINE.match(line):
+            between = True
+            waiting = []
         elif _COURT.search(line) or _CAPTION_OPENS.search(line):
             waiting = []
         else:
@@ -83,26 +95,37 @@ def caption(page: Page) -> Iterator[Party]:
     if before_versus is None:
         # A marriage has two sides and no `v.`; roles in running text are no caption.
         in_matter = _IN_RE.search(page.text[:3000])
-        yield from sides if in_matter and len({s.role for s in sides}) > 1 else ()
+        yield from sides if (in_matter or between) and len({s.role for s in sides}) > 1 else ()
     elif sides:
         yield from sides
     elif before_versus and after_versus:
-        yield from _sides(before_versus, "party")
-        yield from _sides(after_versus, "party")
+        first, second = _roles_in(page.text[:8000])
+        yield from _sides(before_versus, first)
+        yield from _sides(after_versus, second)
+
+
+def _roles_in(text: str) -> tuple[str, str]:
+    """The roles of a caption that gives none: those that the paper speaks of."""
+    lowered = text.lower()
+    for pair in (("plaintiff", "defendant"), ("petitioner", "respondent")):
+        if all(role in lowered for role in pair):
+            return pair
+    return "party", "party"
 
 
 def _sides(names: str, role: str) -> list[Party]:
-    names = _SUBJECT_LABEL.sub("", names[:400]).split(" - ")[0]
+    names = _SUBJECT_LABEL.sub("", _AND_UNKNOWN.sub("", names[:400])).split(" - ")[0]
+    names = _NEXT_COMPANY.sub(r"\1; ", names)
     return [Party(name=name, role=role) for name in split_names(names)]
 
 
 def _caption_lines(head: str) -> Iterator[str]:
     """The lines of the caption's left column, roles and `v.` on lines of their own; "" if blank."""
     for raw in head.split("\n")[:90]:
-        if not raw.strip():
+        line = raw.strip()
+        if not line or _is_right_of_the_parties(raw, line):
             yield ""
             continue
-        line = raw.strip()
         cut = _RIGHT_COLUMN.search(line)
         line = line[: cut.start()] if cut else line
         line = _ROLE_INSIDE.sub(lambda m: f",\n{m['role']}\n", f"{line} ")
@@ -113,6 +136,11 @@ def _caption_lines(head: str) -> Iterator[str]:
                 yield stripped
             elif stripped.lower() == "v":
                 yield "v."
+
+
+def _is_right_of_the_parties(raw: str, line: str) -> bool:
+    indent = len(raw) - len(raw.lstrip())
+    return indent >= _RIGHT_HALF and not _ROLE_LINE.match(line) and not _VERSUS_LINE.match(line)
 
 
 def in_re(page: Page) -> Iterator[Party]:
@@ -129,7 +157,8 @@ def in_re(page: Page) -> Iterator[Party]:
     if begun or not name:
         what = begun["what"].lower() if begun else what
         if what == "marriage":
-            return  # the caption names the spouses, each with a role
+            yield from _spouses_below(head[match.end() :])
+            return
         below = (line.strip() for line in head[match.end() :].split("\n")[1:4])
         below = (_RIGHT_COLUMN.split(line)[0] for line in below if line)
         name = trimmed(re.split(r",\s(?i:deceased|an?\s)", next(below, ""))[0])
@@ -147,6 +176,22 @@ def in_re(page: Page) -> Iterator[Party]:
         yield Party(name=shorten(f"{prefix} {name}", 200), role=role)
     else:
         yield Party(name=shorten(name, 200), role=role)
+
+
+def _spouses_below(text: str) -> Iterator[Party]:
+    """The names above and below an `and`, in the left column of a caption without roles."""
+    cells = [_trim(_RIGHT_COLUMN.split(line)[0]) for line in text.split("\n")[:9]]
+    written = [cell for cell in cells if cell]
+    joined = next((i for i, cell in enumerate(written) if cell.lower() == "and"), 0)
+    if not 0 < joined < len(written) - 1:
+        return
+    for name in (written[joined - 1], written[joined + 1]):
+        if is_capitals(name) and 2 <= len(name.split()) <= 5:
+            yield Party(name=shorten(name, 200), role="spouse")
+
+
+def _trim(cell: str) -> str:
+    return trimmed(cell.strip(" :"))
 
 
 def a_v_b(page: Page) -> Iterator[Party]:

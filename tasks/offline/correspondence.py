@@ -22,6 +22,10 @@ _FIELD = re.compile(
     r"(?:\s?[:.]\s{0,30}|\s{3,30})(?P<value>[^\n]{0,120})$",
     re.IGNORECASE,
 )
+_ADDRESS_FOLLOWS = re.compile(r",\s{1,3}(?=[0-9]{1,6}\s|P\.?\s?O\.?\s?Box|Unit |Suite )")
+_CUSTODIAN = re.compile(
+    r"^(?:the )?custodian of (?:the )?records?\W{0,3}(?:(?:for|of)\s)?", re.IGNORECASE
+)
 _FIELD_ROLES = {
     "from": "sender", "von": "sender", "de": "sender", "to": "recipient", "an": "recipient",
     "para": "recipient", "attention": "recipient", "attn": "recipient", "bill to": "billed to",
@@ -59,7 +63,8 @@ _ADDRESSED = {
 }
 _LABELLED = frozenset(
     {DocumentType.LETTER, DocumentType.EMAIL, DocumentType.INVOICE, DocumentType.RECEIPT,
-     DocumentType.BANK_STATEMENT, DocumentType.NOTICE, DocumentType.MEDICAL_RECORD}
+     DocumentType.BANK_STATEMENT, DocumentType.NOTICE, DocumentType.MEDICAL_RECORD,
+     DocumentType.SUBPOENA}
 )  # fmt: skip
 _SIDES = frozenset({"plaintiff", "defendant", "petitioner", "respondent", "party"})
 
@@ -97,11 +102,16 @@ def _fields(page: Page) -> Iterator[Party]:
         if match is None:
             continue
         value = _AND_ALL.split(NEXT_COLUMN.split(match["value"])[0])[0]
+        value = _ADDRESS_FOLLOWS.split(_CUSTODIAN.sub("", value))[0]
         if not value.strip(" _.,"):
             value = next((x.text for x in page.lines[index + 1 : index + 3] if x.text), "")
             value = NEXT_COLUMN.split(value)[0]
         name = trimmed(value)
-        named = any(c.isalpha() for c in name) and not _NOT_ADDRESSED.search(name)
+        named = (
+            any(c.isalpha() for c in name)
+            and name[:1].isupper()
+            and not _NOT_ADDRESSED.search(name)
+        )
         if named and len(name) <= 120 and not _FIELD.match(name):
             label = " ".join(match["label"].lower().split())
             yield Party(name=shorten(name, 200), role=_FIELD_ROLES.get(label, label))

@@ -36,7 +36,9 @@ _CUES: dict[Country, re.Pattern[str]] = {
         r"£|\b[A-Z]{1,2}[0-9][A-Z0-9]? [0-9][A-Z]{2}\b|(?i:\.co\.uk\b|\+44\b|\b(?:england|wales|"
         r"scotland|northern ireland|london|hmrc|hm revenue|hm courts|nhs|sort code|vat|plc|"
         r"solicitors?|county court at|king's bench|queen's bench|national insurance|cheque|"
-        r"council tax|united kingdom|sheriff court|high court of justice|companies house|"
+        r"council tax|"
+        r"assured shorthold|employment tribunals?|gov\.uk|postcode|"
+        r"united kingdom|sheriff court|high court of justice|companies house|"
         r"crown court|claimant)\b)"
     ),
     Country.IRELAND: re.compile(
@@ -49,6 +51,7 @@ _CUES: dict[Country, re.Pattern[str]] = {
         r"brisbane|perth)\b|\b(?:NSW|VIC|QLD|WA|TAS) [0-9]{4}\b"
     ),
 }
+_SIGNS = frozenset("£€")
 _ENOUGH = 2
 """Different cues that must speak for a country other than the United States."""
 
@@ -57,7 +60,10 @@ def country_of(pages: Sequence[Page]) -> Country | None:
     """The country most different cues speak for; None when next to nothing does."""
     text = "\n".join(page.text[:20_000] for page in pages[:5])
     votes = {
-        country: len({match[0].lower() for match in islice(cue.finditer(text), 200)})
+        country: sum(
+            _ENOUGH if cue_found in _SIGNS else 1
+            for cue_found in {match[0].lower() for match in islice(cue.finditer(text), 200)}
+        )
         for country, cue in _CUES.items()
     }
     most = max(votes.values())

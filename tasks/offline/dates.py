@@ -71,12 +71,17 @@ _TO = re.compile(
     r"^[\s,]{0,4}(?:-|to|through|thru|until|and ending(?: on)?)[\s:]{0,4}(?:\n[ >]{0,40})?$",
     re.IGNORECASE,
 )
+_TIME = re.compile(
+    r"^[,\s]{0,3}(?:at |@ ?)?[0-9]{1,2}[:.][0-9]{2}(?::[0-9]{2})?(?:\s?[ap]\.?m\.?)?"
+    r"(?:\s?(?:[-+][0-9]{4}|[A-Z]{2,4}))?\s{0,3}$",
+    re.IGNORECASE,
+)
 _ROW = re.compile(r"[0-9][.,][0-9]{2}\s?(?:-|CR|DR)?$")
 _GOES_ON = re.compile(
     r"^.{30,400}\b(?:of|on|by|and|or|the|to|from|until|since|before|after|about)$"
 )
 _DATE_ALONE = re.compile(
-    r"^\W{0,5}(?:date\W{0,4}|(?:mon|tues|wednes|thurs|fri|satur|sun)day,?\s|[A-Z][a-zé]{2,20},\s)?"
+    r"^\W{0,5}(?:date\W{0,4}|(?:mon|tue|wed|thu|fri|sat|sun)[a-z]{0,6}[,.]{0,2}\s|[A-Z][a-zé]{2,20},\s)?"
     r"\s{0,3}$",
     re.IGNORECASE,
 )
@@ -175,7 +180,8 @@ def _role(
     if named:
         return named
     after = _CLAUSE.split(page.text[span.end : min(span.end + 90, following)])[0]
-    stands_alone = bool(_DATE_ALONE.match(prefix)) and not after.split("\n")[0].strip(" .,;")
+    beside = _TIME.sub("", after.split("\n")[0])
+    stands_alone = bool(_DATE_ALONE.match(prefix)) and not beside.strip(" .,;")
     if stands_alone and index and _GOES_ON.search(page.lines[index - 1].text):
         stands_alone = False  # a sentence that was broken before its date
     if stands_alone and page.number == 1 and sum(1 for x in page.lines[:index] if x.text) < 25:

@@ -27,7 +27,7 @@ _LINE_OF_A_FORM = re.compile(
     r"^\s{0,12}(?:[A-Z][a-z]{1,12} {1,12})?(?P<line>[0-9]{1,2}[a-z]?)\b.{3,200}\s(?P=line)\s{1,20}"
     r"(?P<minus>-)?\(?(?P<number>[0-9]{1,9}(?:,[0-9]{3}){0,3}(?:\.[0-9]{2})?)\.?\)?\s{0,3}$"
 )
-_ROW_ENDS = re.compile(r"^[\s)*|]{0,8}(?:CR|DR)?\s{0,4}$")
+_ROW_ENDS = re.compile(r"^[\s)*|]{0,8}(?:CR|DR|[A-Z]{1,2})?\s{0,4}$")
 _NOT_MONEY = re.compile(
     r"(?<![0-9]\s)\b(?:hours?|hrs|qty|quantity|units?|feet|ft|acres?|lots?|weight|wt|kg|lbs?|miles?|"
     r"odometer|mileage|population|square|sq|score|gpa|age|years?|page|section|rev|version|degrees?|"

@@ -38,6 +38,12 @@ _RELEASES = re.compile(r"\bagreement\b.{0,40}\brelease\b", re.IGNORECASE)
 _JUDGES = re.compile(
     r"\border\b.{0,20}\band (?:final |default |consent |money )?judgment\b", re.IGNORECASE
 )
+_OPENS_IN_SMALL = re.compile(
+    r"(?:lasting|enduring|general|durable) power of attorney|assured shorthold tenancy|"
+    r"notice (?:of|to|seeking)|statement of (?:claim|account)|particulars of claim|"
+    r"certificate of|certified copy|witness statement|tenancy agreement|application (?:for|to)",
+    re.IGNORECASE,
+)
 _LABEL = re.compile(r"[:]|\b(?:no|number)\.?\s{0,2}[0-9#]", re.IGNORECASE)
 
 
@@ -115,6 +121,8 @@ def type_in(line: str, *, anywhere: bool = False) -> T | None:
     words_in_line = len(line.split())
     if anywhere or is_capitals(line):
         return best[1] if words_in_line <= 16 else None
+    if best[0] == 0 and words_in_line <= 8 and _OPENS_IN_SMALL.match(line):
+        return best[1]
     titled = sum(w[:1].isupper() for w in line.split()) >= 0.6 * words_in_line
     return best[1] if titled and words_in_line <= 8 else None
 

@@ -29,13 +29,15 @@ def find_amounts(pages: Sequence[Page], kind: DocumentType, language: str) -> li
     A dollar is that of the paper's country. A figure without a sign takes the currency most
     used in the document, or the country's in an English one that names none.
     """
-    at_home = _MONEY_OF.get(country_of(pages) or Country.UNITED_STATES, "USD")
+    country = country_of(pages)
+    known = language == "en" or (language == "und" and country is not None)
+    at_home = _MONEY_OF.get(country or Country.UNITED_STATES, "USD")
     marked = [
         (page, [_at_home(one, at_home) for one in islice(marked_sums(page.text), AMOUNTS_PER_PAGE)])
         for page in pages
     ]
     common = Counter(found.currency for _, all_found in marked for found in all_found)
-    usual = common.most_common(1)[0][0] if common else at_home if language == "en" else None
+    usual = common.most_common(1)[0][0] if common else at_home if known else None
     bare = usual is not None and (bool(common) or kind in {*_WITHOUT_SIGN, DocumentType.TAX_FORM})
     amounts: dict[tuple[Decimal, str, str, int], Amount] = {}
     for page, found_here in marked:

@@ -77,7 +77,9 @@ def trimmed(name: str) -> str:
 
 def split_names(text: str) -> Iterator[str]:
     """The names of a list, without what describes them."""
-    for part in re.split(r";\s{0,3}(?:and\s)?|,\s{1,3}and\s|\s&\s(?=[A-Z]+ [A-Z]+,)", text)[:6]:
+    for part in re.split(
+        r";\s{0,3}(?:and\s)?|,\s{1,3}and\s|(?<=[A-Z]{3} [A-Z]{3})\s&\s(?=[A-Z]+ [A-Z]+,)", text
+    )[:6]:
         name = trimmed(DESCRIPTION.sub("", part, count=1))
         if name.lower().startswith("and "):
             name = name[4:]

@@ -8,6 +8,8 @@ from schema.analysis import DocumentType, Party
 from tasks.offline.agreements import contract_sides
 from tasks.offline.captions import a_v_b, caption, in_re
 from tasks.offline.correspondence import corresponding
+from tasks.offline.declared import declared
+from tasks.offline.forms import labelled_parties
 from tasks.offline.signatures import in_sentences
 from tasks.offline.text import Page, is_capitals, plain
 
@@ -21,6 +23,16 @@ _FILINGS = frozenset(
      DocumentType.AFFIDAVIT}
 )  # fmt: skip
 
+_FORMS = frozenset(
+    {DocumentType.CERTIFICATE, DocumentType.FORM, DocumentType.POLICE_REPORT, DocumentType.REPORT,
+     DocumentType.MEDICAL_RECORD, DocumentType.TAX_FORM, DocumentType.DEED, DocumentType.LEASE,
+     DocumentType.NOTICE, DocumentType.WILL, DocumentType.POWER_OF_ATTORNEY,
+     DocumentType.ID_DOCUMENT, DocumentType.DISCOVERY, DocumentType.JUDGMENT,
+     DocumentType.COURT_ORDER, DocumentType.CONTRACT, DocumentType.SETTLEMENT}
+)  # fmt: skip
+_SIDES = frozenset({"plaintiff", "defendant", "petitioner", "respondent", "claimant"})
+_VAGUE = frozenset({"party", "subject", "spouse"})
+
 
 def find_parties(pages: Sequence[Page], kind: DocumentType) -> list[Party]:
     """The sides of the matter, from the caption, or else sender and recipient."""
@@ -33,6 +45,9 @@ def find_parties(pages: Sequence[Page], kind: DocumentType) -> list[Party]:
             break
     if kind in _AGREEMENTS and not found:
         found += contract_sides(pages[0])
+    if kind in _FORMS and not any(party.role in _SIDES for party in found):
+        found += labelled_parties(pages[0], kind)
+    found += declared(pages[0], kind)
     found = corresponding(pages, kind, found)
     if not any(party.role not in {"sender", "recipient"} for party in found):
         found += a_v_b(pages[0])
@@ -60,7 +75,9 @@ def _in_mixed_case(parties: Iterable[Party], pages: Sequence[Page]) -> Iterator[
 def _distinct(parties: Iterable[Party]) -> list[Party]:
     seen: dict[str, Party] = {}
     for party in parties:
-        seen.setdefault(" ".join(party.name.lower().split()), party)
+        key = " ".join(party.name.lower().split())
+        if key not in seen or (seen[key].role in _VAGUE and party.role not in _VAGUE):
+            seen[key] = party
     surnames = {name.rsplit(" ", 1)[-1] for name in seen if " " in name}
     return [
         party

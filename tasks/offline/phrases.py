@@ -384,14 +384,15 @@ _MAIL_PRINTED = re.compile(
 """How a mail program prints who wrote, without `From:`."""
 _MAIL_QUOTED = re.compile(r"(?:^|\n)[ >]{0,10}On [^\n]{8,120}(?:\n[ >]{0,10}[^\n]{0,80})? wrote:")
 _LETTER_CLOSES = re.compile(
-    r"\n[ ]{0,60}(?:many thanks|thanks|thank you|(?:with )?(?:best|kind|warm)?(?:est)? ?(?:regards|wishes)|"
-    r"love|cheers|respectfully|yours|best|sincerely|cordially)[ ]?,[ ]{0,4}\n(?:[ ]{0,60}\n){0,4}"
+    r"\n[ ]{0,60}(?:many thanks|thanks|thank you|(?:with )?(?:best|kind|warm)?(?:est)? ?"
+    r"(?:regards|wishes)|love|cheers|respectfully|yours|best|sincerely|cordially)[ ]?,[ ]{0,4}\n"
+    r"(?:[ ]{0,60}\n){0,4}"
     r"[ ]{0,60}[A-Z][^\n]{1,50}(?:\n|$)",
     re.IGNORECASE,
 )
 _GREETED_BY_NAME = re.compile(
-    r"\n[ ]{0,20}\n[ ]{0,8}(?:(?:Hi|Hello|Mr|Mrs|Ms|Dr)\.? )?[A-Z][a-z]{1,14}(?: [A-Z][a-z]{1,14})?[,:]"
-    r"[ ]{0,3}\n"
+    r"\n[ ]{0,20}\n[ ]{0,8}(?:(?:Hi|Hello|Mr|Mrs|Ms|Dr)\.? )?[A-Z][a-z]{1,14}"
+    r"(?: [A-Z][a-z]{1,14})?[,:][ ]{0,3}\n"
 )
 _TILL_ROLL = (
     re.compile(r"\bsub\s?-?total\b", re.IGNORECASE),
@@ -438,7 +439,7 @@ def phrase_scores(texts: Sequence[str]) -> dict[T, float]:
     if all(word.search(first[:4000]) for word in _TILL_ROLL):
         scores[T.RECEIPT] = scores.get(T.RECEIPT, 0.0) + 2.5
     if _FORM_NUMBER.search(first[:1500]):
-        scores[T.FORM] = scores.get(T.FORM, 0.0) + 3
+        scores[T.FORM] = scores.get(T.FORM, 0.0) + 2.5
     mail = {match[1].lower() for match in _MAIL_HEAD.finditer(first[:2500])}
     if {"from", "to"} <= mail and ("subject" in mail or "sent" in mail):
         scores[T.EMAIL] = 6.0 + len(mail)

@@ -16,13 +16,19 @@ _SWORN_BY = re.compile(
     rf"(?<![A-Za-z])(?P<name>{NAME}),? (?:who,? )?(?:after |having |upon )?(?:been |being )"
     rf"(?:first |first having been )?duly (?:sworn|affirmed)"
     rf"|appeared(?: before me)?,? (?P<appeared>{NAME})"
+    rf"|(?P<says>{NAME}),? (?:says|deposes|states),?(?: and says)?,? (?:under|on) oath"
     rf"|\b[Mm]y name is (?P<called>{NAME})"
 )
 _ROLE_BEFORE_NAME = re.compile(
     rf"\b(?P<role>Petitioner|Plaintiff|Respondent|Defendant|Movant),? (?P<name>{NAME})"
 )
+_NAME_THEN_ROLE = re.compile(
+    rf"(?<![A-Za-z])(?P<name>{NAME})(?:, (?:the )?|,? is (?:the )?)"
+    r"(?P<role>Petitioner|Plaintiff|Respondent|Defendant|Movant)\b(?!'s)"
+)
 _CLOSING = re.compile(
-    r"^(?:yours\s?)?(?:very truly|sincerely|respectfully|truly|faithfully|best regards|"
+    r"^(?:yours\s?)?(?:very truly|sincerely|respectfully|love|thanks|many thanks|thank you|cheers|"
+    r"best|best wishes|warmly|truly|faithfully|best regards|"
     r"kind regards|regards|warm regards|cordially|mit freundlichen|cordialement|atentamente|"
     r"distinti saluti)"
     r"[a-zA-ZüßÜ ]{0,30}[,.]?$",
@@ -56,6 +62,11 @@ def signature_lines(page: Page) -> Iterator[Span]:
 
 def in_sentences(page: Page, known: set[str], kind: DocumentType) -> Iterator[Party]:
     """`Petitioner Mary Smith alleges`, `I, Jane Doe, declare`."""
+    for match in islice(_NAME_THEN_ROLE.finditer(page.text[:10_000]), 20):
+        name, role = name_only(match["name"]), match["role"].lower()
+        if role not in known and " " in name:
+            known.add(role)
+            yield Party(name=shorten(name, 200), role=role)
     for match in islice(_ROLE_BEFORE_NAME.finditer(page.text[:10_000]), 20):
         name, role = name_only(match["name"]), match["role"].lower()
         if role not in known and " " in name:
