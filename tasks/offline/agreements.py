@@ -45,7 +45,7 @@ def contract_sides(page: Page) -> Iterator[Party]:
     defined: dict[str, Party] = {}
     reached = 0
     for match in islice(_DEFINED_TERM.finditer(text), 8):
-        before = text[max(reached, match.start() - 200) : match.start()]
+        before = text[max(reached, match.start() - 320) : match.start()]
         reached = match.end()
         before = _PARAGRAPH.split(before)[-1]
         starts = [m.end() for m in _SIDE_BEGINS.finditer(before)]

@@ -46,7 +46,8 @@ _ESTATE_LINE = re.compile(
     re.IGNORECASE | re.MULTILINE,
 )
 _NAME_BELOW = re.compile(
-    r"^(?P<what>estate|marriage|guardianship|conservatorship|adoption|trust) of$", re.IGNORECASE
+    r"^(?:the )?(?P<what>estate|marriage|guardianship|conservatorship|adoption|trust) of$",
+    re.IGNORECASE,
 )
 _SUBJECT_ROLES = {"estate": "estate", "marriage": "spouse", "guardianship": "ward",
                   "conservatorship": "conservatee", "trust": "trust"}  # fmt: skip
@@ -57,6 +58,7 @@ _AND_UNKNOWN = re.compile(
 _NEXT_COMPANY = re.compile(
     r"(\b(?:LLC|L\.L\.C\.|INC\.|Inc\.|CORP\.|LTD\.|LLP|N\.A\.))\s(?=[A-Z]{2,20} [A-Z])"
 )
+_SMALL_IN_NAMES = frozenset({"of", "and", "the", "for", "de", "la", "van", "von", "der", "del"})
 _RIGHT_HALF = 36
 """Columns of indent from which a line of a caption is what stands right of the parties."""
 _A_V_B = re.compile(rf"(?P<a>{ORGANISATION})\s{{1,2}}(?:v|vs)\.?\s{{1,2}}(?P<b>{ORGANISATION})")
@@ -116,7 +118,13 @@ def _roles_in(text: str) -> tuple[str, str]:
 def _sides(names: str, role: str) -> list[Party]:
     names = _SUBJECT_LABEL.sub("", _AND_UNKNOWN.sub("", names[:400])).split(" - ")[0]
     names = _NEXT_COMPANY.sub(r"\1; ", names)
-    return [Party(name=name, role=role) for name in split_names(names)]
+    return [Party(name=name, role=role) for name in split_names(names) if not _is_prose(name)]
+
+
+def _is_prose(name: str) -> bool:
+    """Whether this is part of a sentence: more small words than a name has."""
+    small = [word for word in name.split() if word[:1].islower() and word not in _SMALL_IN_NAMES]
+    return len(small) >= 3 or bool(re.match(r"[0-9]{1,2}\.\s", name))
 
 
 def _caption_lines(head: str) -> Iterator[str]:

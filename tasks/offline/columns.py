@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 from tasks.offline.text import Page
 
@@ -29,27 +30,44 @@ _ROWS = 60
 """Lines below a head that it may still speak for."""
 
 
-def money_columns(page: Page, index: int) -> Sequence[bool] | None:
-    """For the columns of figures named above a line, whether each holds money; None without."""
+@dataclass(frozen=True)
+class Column:
+    """A column of figures: where its head stands in the line, and whether it holds money."""
+
+    start: int
+    end: int
+    money: bool
+
+
+def columns_above(page: Page, index: int) -> Sequence[Column]:
+    """The columns of figures that the nearest head above a line names, from left to right."""
     for above in range(index - 1, max(-1, index - _ROWS), -1):
-        text = page.lines[above].text
-        if text and not any(c.isdigit() for c in text) and len(text) <= _LONGEST_HEAD:
-            named = list(_COLUMN.finditer(text))
+        line = page.lines[above]
+        if line.text and len(line.text) <= _LONGEST_HEAD and not any(map(str.isdigit, line.text)):
+            named = list(_COLUMN.finditer(line.text))
             words = sum(len(match[0].split()) for match in named)
-            if len(named) >= 2 and words * 2 >= len(text.split()):
+            if len(named) >= 2 and words * 2 >= len(line.text.split()):
                 after_text = [i for i, match in enumerate(named) if match["text"]]
                 figures = named[after_text[-1] + 1 :] if after_text else named
-                return [match["money"] is not None for match in figures] or None
-    return None
+                indent = page.column(line.start)
+                return [
+                    Column(indent + match.start(), indent + match.end(), match["money"] is not None)
+                    for match in figures
+                ]
+    return []
 
 
-def holds_money(columns: Sequence[bool], place: int, figures: int) -> bool:
+def holds_money(columns: Sequence[Column], place: int, figures: int, at: tuple[int, int]) -> bool:
     """Whether the figure at a place from the right, in a row of so many, is money.
 
-    In a row with a cell left empty only the last column is certain.
+    In a row with cells left empty the column it stands under decides, and where that is not
+    plain only the last is certain.
     """
-    if place >= len(columns):
-        return False
-    if figures < len(columns) and not all(columns):
-        return place == 0 and columns[-1]
-    return columns[-1 - place]
+    if figures >= len(columns):
+        return place < len(columns) and columns[-1 - place].money
+    if all(column.money for column in columns):
+        return place < len(columns)
+    under = [c for c in columns if at[0] < c.end + 2 and c.start - 2 < at[1]]
+    if len(under) == 1:
+        return under[0].money
+    return place == 0 and columns[-1].money

@@ -29,7 +29,8 @@ _CUES: dict[Country, re.Pattern[str]] = {
         r"ALBERTA|British Columbia|BRITISH COLUMBIA|Manitoba|MANITOBA|Saskatchewan|SASKATCHEWAN|"
         r"Nova Scotia|NOVA SCOTIA|New Brunswick|NEW BRUNSWICK|Newfoundland|Qu[eé]bec|QU[EÉ]BEC|"
         r"Toronto|TORONTO|Vancouver|VANCOUVER|Calgary|CALGARY|Edmonton|Ottawa|OTTAWA|Montr[eé]al|"
-        r"Winnipeg|Halifax|Mississauga|GST|HST|RCMP|CRA|RRSP|King's Bench|CAD|"
+        r"Winnipeg|Halifax|Mississauga|GST|HST|[Cc]hequing|Interac|Scotiabank|CIBC|"
+        r"RCMP|CRA|RRSP|King's Bench|CAD|"
         r"(?:[A-Z][a-z]+|[A-Z]{3,15}), (?:ON|BC|AB|QC|MB|SK|NS|NB|NL|PEI))\b"
     ),
     Country.BRITAIN: re.compile(

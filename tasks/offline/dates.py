@@ -44,7 +44,7 @@ _ROLES: tuple[tuple[str, str], ...] = (
     ("due", r"\b(?:by|before|until)\s{0,2}$"),
     ("filed", r"\b(?:e-?)?filed\b|\bfiling\b|\bdocketed\b"),
     ("entered", r"\bentered\b(?! into)|\benter\s?:\s{0,3}$"),
-    ("served", r"\bserved\b|\bservice\b"),
+    ("served", r"\bserved\b|\bservice\b|\bdelivered to (?:all|the|counsel|opposing)\b"),
     ("sent", r"\bsent\b|\bmailed\b"),
     ("sworn", r"\bsworn\b|\bsubscribed\b|\backnowledged\b|\baffirmed\b"),
     ("signed", r"\bsigned\b|\bexecuted\b|\bsignature\b|so\s?ordered|witness whereof|\bdone\b|/s/"),
@@ -52,11 +52,15 @@ _ROLES: tuple[tuple[str, str], ...] = (
         "effective",
         r"\beffective\b|\bas\s?of\b|\bentered into\b|\bcommenc(?:es|ing|ement)\b|made on",
     ),
-    ("expires", r"\bexpir(?:es|ed|y|ation)\b|\bends on\b|\bterminates?\b"),
-    ("issued", r"\bissued?\b"),
+    ("expires", r"\bexpir(?:es|ed|y|ation)\b|\bends on\b|\bterminates?\b|\bexp\b"),
+    ("issued", r"\bissued?\b|\binvoiced\b|\binvoice date\b|\btax point\b|\biss\b"),
     ("received", r"\breceived\b"),
     ("paid", r"\bpaid\b|\bpayment date\b"),
-    ("dated", r"\bdated?\b|\bdatum\b|\bfecha\b|\bdata\b|\bden\s{0,2}$|\ble\s{0,2}$|\bon this\b"),
+    (
+        "dated",
+        r"\bdated?\b|(?:^|\n)\s{0,4}on\s?:|\bdatum\b|"
+        r"\bfecha\b|\bdata\b|\bden\s{0,2}$|\ble\s{0,2}$|\bon this\b",
+    ),
 )
 _ROLE_PATTERNS = tuple((role, re.compile(words, re.IGNORECASE)) for role, words in _ROLES)
 _VERBS_AFTER = frozenset(
@@ -67,6 +71,13 @@ _CLAUSE = re.compile(r"(?<=[a-z)]{3})[.;]\s|\n\s{0,40}\n")
 _SIGNING = re.compile(r"\b(?:this(?: the)?|as of|made on)\s{0,2}$", re.IGNORECASE)
 _RANGE_OPENS = re.compile(r"\bfrom\s{1,3}$", re.IGNORECASE)
 _RANGE_GOES_ON = re.compile(r"\s{0,3}(?:through|thru|to|until|-)\s", re.IGNORECASE)
+_OF_ANOTHER_PAPER = re.compile(
+    r"(?<!this )(?<!above )\b(?:letters?|notice|deed|deed of trust|statement|application|order|"
+    r"invoice|report|will|e-?mail|petition|check|cheque|mortgage|note|decision|memo|"
+    r"contract|certificate) dated\s{0,3}$|"
+    r"\b(?:I|you|he|she|they|we) signed (?:it )?on\s{0,3}$",
+    re.IGNORECASE,
+)
 _TO = re.compile(
     r"^[\s,]{0,4}(?:-|to|through|thru|until|and ending(?: on)?)[\s:]{0,4}(?:\n[ >]{0,40})?$",
     re.IGNORECASE,
@@ -199,6 +210,8 @@ def _named_before(page: Page, span: DateSpan, before: str) -> tuple[str, bool] |
         return "signed", True  # this 5th day of March
     if named:
         role, words_before = named
+        if role in {"dated", "signed"} and _OF_ANOTHER_PAPER.search(before):
+            return "mentioned", False
         plainly = words_before <= 3 or bool(_SIGNING.search(before)) or role in {"period", "born"}
         return ("period start" if role == "period" else role), plainly
     return None

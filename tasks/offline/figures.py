@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from itertools import islice
 
 from schema.analysis import DocumentType
-from tasks.offline.columns import holds_money, money_columns
+from tasks.offline.columns import Column, columns_above, holds_money
 from tasks.offline.sums import WrittenSum, value_of
 from tasks.offline.text import OCR_DIGIT, Page
 
@@ -18,15 +18,17 @@ _BARE = re.compile(
     rf"(?P<number>{_D}{{1,3}}(?:[,.']{_D}{{3}}){{0,4}}[.,]{_D}{{2}}|{_D}{{0,9}}[.,]{_D}{{2}})"
     r"(?P<trailing>-(?![0-9A-Za-z-])|[ ]?CR\b)?(?![0-9A-Za-z%/,-])(?!\.[0-9])"
 )
-_PERCENT = re.compile(r"[0-9]\s?%")
+_OTHER_FIGURE = re.compile(r"[0-9]\s?%|(?<![0-9.,])[0-9]{1,4}\.[0-9]{3,4}(?![0-9.,])")
 _WHOLE_AT_END = re.compile(
-    r"(?<![0-9A-Za-z.,/$€£#-])(?P<minus>-)?\(?(?P<number>[0-9]{1,3}(?:,[0-9]{3}){1,3}|[0-9]{1,9}(?=\.))"
-    r"\.?\)?\s{0,3}$"
+    r"(?<![0-9A-Za-z.,/$€£#-])(?P<minus>-)?\(?"
+    r"(?P<number>[0-9]{1,3}(?:,[0-9]{3}){1,3}|[0-9]{1,9}(?=\.)|(?<=\s\s)[0-9]{3,9}(?=$))\.?\)?\s{0,3}$"
 )
 _LINE_OF_A_FORM = re.compile(
     r"^\s{0,12}(?:[A-Z][a-z]{1,12} {1,12})?(?P<line>[0-9]{1,2}[a-z]?)\b.{3,200}\s(?P=line)\s{1,20}"
     r"(?P<minus>-)?\(?(?P<number>[0-9]{1,9}(?:,[0-9]{3}){0,3}(?:\.[0-9]{2})?)\.?\)?\s{0,3}$"
 )
+_LARGE = re.compile(r"-?\s?[0-9]{3}|-?\s?[0-9]{1,3}[,.][0-9]{3}")
+"""What is rather a sum than hours or a number of things."""
 _ROW_ENDS = re.compile(r"^[\s)*|]{0,8}(?:CR|DR|[A-Z]{1,2})?\s{0,4}$")
 _NOT_MONEY = re.compile(
     r"(?<![0-9]\s)\b(?:hours?|hrs|qty|quantity|units?|feet|ft|acres?|lots?|weight|wt|kg|lbs?|miles?|"
@@ -47,6 +49,8 @@ _LESS = re.compile(
 _IN_FULL = re.compile(
     r"\b(?:dollars?|pounds|euros?|sum of|amount of|cents)\b[^a-z]{0,20}$", re.IGNORECASE
 )
+_WIDEST = 24
+"""Letters of a line's end that a whole sum can take."""
 _NEIGHBOURS = 4
 """Lines apart that two rows of one table may stand."""
 _BILLS = frozenset({DocumentType.INVOICE, DocumentType.RECEIPT})
@@ -71,7 +75,8 @@ def bare_sums(
     rows = _rows(page, marked)
     sum_ends = {index for index, row in rows.items() if _ends_row(page, index, row[-1])}
     for index, row in rows.items():
-        columns = money_columns(page, index) if len(row) > 0 else None
+        bare = any(figure.match for figure in row)
+        columns = columns_above(page, index) if bare else []
         for place, figure in enumerate(reversed(row)):
             if figure.match is None:
                 continue
@@ -95,7 +100,7 @@ def _rows(page: Page, marked: Sequence[WrittenSum]) -> dict[int, list[_Figure]]:
         overlaps = at < len(spans) and spans[at][0] < match.end()
         if not overlaps and match.start() not in inside:
             found.append(_Figure(match.start(), match.end(), match))
-    shares = islice(_PERCENT.finditer(page.text), FIGURES_PER_PAGE)
+    shares = islice(_OTHER_FIGURE.finditer(page.text), FIGURES_PER_PAGE)
     found += [_Figure(match.start(), match.end(), None) for match in shares]
     rows: dict[int, list[_Figure]] = {}
     for one in sorted(found, key=lambda f: f.start):
@@ -114,7 +119,7 @@ def _is_money(
     figure: _Figure,
     place: int,
     figures: int,
-    columns: Sequence[bool] | None,
+    columns: Sequence[Column],
     kind: DocumentType,
     sum_ends: set[int],
 ) -> bool:
@@ -125,12 +130,12 @@ def _is_money(
     if _MEASURE_FOLLOWS.match(page.text[figure.end : figure.end + 10]):
         return False
     if columns or _NOT_MONEY.search(label):
-        full = columns is not None and figures >= len(columns)
-        told = full or not _NOT_MONEY.search(label)
-        return columns is not None and told and holds_money(columns, place, figures)
+        told = 0 < len(columns) <= figures or not _NOT_MONEY.search(label)
+        at = page.column(figure.start), page.column(figure.end)
+        return bool(columns) and told and holds_money(columns, place, figures, at)
     if kind is DocumentType.TAX_FORM:
         return True
-    if place > 0:
+    if place > 0 and not _LARGE.match(page.text[figure.start : figure.end]):
         return False
     ends = index in sum_ends
     if kind in _BILLS:
@@ -148,27 +153,41 @@ def _whole_sums(
 ) -> Iterator[WrittenSum]:
     """Whole dollars at the end of a tax form's lines, or of a row between rows with sums."""
     for index, line in enumerate(page.lines):
-        if index in taken or not line.text or line.text[-1] not in "0123456789.)":
-            continue
         text = line.text[:300]
+        if index in taken or not text or text[-1] not in "0123456789.)":
+            continue
+        begin = 0
         match = _LINE_OF_A_FORM.match(text) if kind is DocumentType.TAX_FORM else None
         if match is None:
-            match = _WHOLE_AT_END.search(text[-24:])
-            offset = max(0, len(text) - 24)
-            told = kind is DocumentType.TAX_FORM or (
-                index - 1 in sum_ends and index + 1 in sum_ends
-            )
-            label = text[: offset + match.start()] if match else ""
-            if match is None or not told or not any(c.isalpha() for c in label):
+            begin = max(0, len(text) - _WIDEST)
+            match = _WHOLE_AT_END.search(text[begin:])
+            if match is None or not _is_told(
+                page, index, text[: begin + match.start()], kind, sum_ends
+            ):
                 continue
-            if _NOT_MONEY.search(label):
-                continue
-        else:
-            offset = 0
+            if match[0].strip().isdigit() and not _is_under_money(page, index, text):
+                continue  # a year, a number of people, a postal code
         value = value_of(match)
         if value is not None:
-            start = line.start + offset + match.start("number")
-            yield WrittenSum(start, line.start + offset + match.end("number"), value, currency)
+            start = line.start + begin + match.start("number")
+            yield WrittenSum(start, line.start + begin + match.end("number"), value, currency)
+
+
+def _is_told(page: Page, index: int, label: str, kind: DocumentType, sum_ends: set[int]) -> bool:
+    """Whether a labelled row can end in a whole sum here."""
+    if not any(c.isalpha() for c in label) or _NOT_MONEY.search(label):
+        return False
+    between = index - 1 in sum_ends and index + 1 in sum_ends
+    under = between or _is_under_money(page, index, page.lines[index].text[:300])
+    return kind is DocumentType.TAX_FORM or under
+
+
+def _is_under_money(page: Page, index: int, text: str) -> bool:
+    """Whether a row ends, after a gap, in a figure below a column of money."""
+    if not re.search(r"\s{2}-?\(?[0-9,]{3,12}\)?$", text):
+        return False
+    columns = columns_above(page, index)
+    return bool(columns) and columns[-1].money
 
 
 def is_in_brackets(page: Page, found: WrittenSum) -> bool:

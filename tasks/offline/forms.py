@@ -54,7 +54,7 @@ _LABEL = re.compile(
     r"^(?:[0-9]{1,2}[a-z]?[.)]?\s{1,3})?(?:"
     + "|".join(f"(?P<r{at}>{words})" for at, (words, _) in enumerate(_LABELS))
     + r")(?:\s{1,2}[A-Z]-?[0-9])?(?:\s?\([^()\n]{1,40}\))?\s{0,3}(?P<colon>:?)"
-    r"(?:\s{1,40}(?P<value>\S.{0,120}))?$",
+    r"(?:(?:(?<=:)\s{0,40}|\s{2,40})(?P<value>\S.{0,120}))?$",
     re.IGNORECASE,
 )
 _WORD = r"(?:[A-ZÀ-Þ][\w'’-]{1,24}|[A-Z]\.?|(?:de|la|van|von|der|del|St\.|O')(?=\s))"
@@ -107,7 +107,7 @@ def _is_alone(labels: Sequence[re.Match[str] | None]) -> bool:
 def _cells(page: Page, index: int) -> list[tuple[int, str]]:
     """The cells of a line, each with the column it begins in."""
     line = page.lines[index]
-    indent = line.start - (page.text.rfind("\n", 0, line.start) + 1)
+    indent = page.column(line.start)
     cells = islice(_CELL.finditer(line.text[:300]), 12)
     stripped = [(indent + match.start(), match[0].strip(" |)§")) for match in cells]
     return [(at, text) for at, text in stripped if text]

@@ -3,10 +3,13 @@
 import re
 from collections.abc import Iterator, Sequence
 from functools import lru_cache
+from itertools import islice
 
 from schema.analysis import DocumentType as T
 from tasks.offline.heading_words import HEADINGS
 from tasks.offline.text import Page, Span, is_capitals
+
+CELLS_PER_LINE = 12
 
 _WHOSE = re.compile(
     r"^(?:the\s)?(?:plaintiff|defendant|petitioner|respondent|claimant|appellant|appellee|movant|"
@@ -94,7 +97,7 @@ def _standing_alone(page: Page) -> Iterator[Span]:
         seen += 1
         if seen > 45:
             return
-        for cell in _cells(line):
+        for cell in islice(_cells(line), CELLS_PER_LINE):
             stops = (",", ";") if is_capitals(cell.text) else (".", ",", ";")
             ends_well = not cell.text.endswith(stops)
             if len(cell.text) <= 90 and ends_well and not COURT_LINE.search(cell.text):
@@ -112,7 +115,11 @@ def type_in(line: str, *, anywhere: bool = False) -> T | None:
         pattern, squashed_words = _heading_words(words)
         match = pattern.search(line)
         at = match.start() if match else None
-        if at is None and any(_runs_into(w, squashed) for w in squashed_words):
+        if (
+            at is None
+            and squashed.startswith(squashed_words)
+            and any(_runs_into(w, squashed) for w in squashed_words)
+        ):
             at = 0
         if at is not None and (best is None or at < best[0]):
             best = (at, kind)

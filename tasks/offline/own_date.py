@@ -19,6 +19,7 @@ _DECIDING: dict[DocumentType, tuple[str, ...]] = {
     DocumentType.WILL: ("signed", "dated", "sworn"),
     DocumentType.POWER_OF_ATTORNEY: ("signed", "dated", "effective", "sworn"),
     DocumentType.BANK_STATEMENT: ("dated", "issued", "period end"),
+    DocumentType.INVOICE: ("issued", "dated", "sent"),
     DocumentType.EMAIL: ("sent", "dated"),
     DocumentType.RECEIPT: ("dated", "paid", "received", "issued"),
     DocumentType.MOTION: _FILED,
@@ -31,6 +32,8 @@ _DECIDING: dict[DocumentType, tuple[str, ...]] = {
     DocumentType.TRANSCRIPT: ("deposition", "hearing", "trial", "dated", "signed"),
     DocumentType.CERTIFICATE: ("issued", "filed", "dated", "signed"),
 }
+_MAIL_HEAD = 900
+"""Letters within which a mail says when it was sent, before any that it answers."""
 _DECIDING_ELSE = ("dated", "issued", "sent", "signed", "filed", "sworn")
 _NEVER_THE_DATE = frozenset(
     {"hearing", "trial", "deposition", "due", "born", "died", "expires", "transaction", "incident"}
@@ -46,6 +49,10 @@ def document_date(
     invoices carry theirs at the head, orders at the end. A date that only
     something else bears (a hearing, a birth) is never taken.
     """
+    if kind is DocumentType.EMAIL:
+        headed = next((d for d in dates if d.page == 1 and d.start < _MAIL_HEAD), None)
+        if headed and headed.what not in _NEVER_THE_DATE:
+            return headed.on, 1.0 if headed.plainly else 0.6
     edges = [d for d in dates if d.page in {1, 2, page_count - 1, page_count}]
     deciding = _DECIDING.get(kind, _DECIDING_ELSE)
     for role in deciding:

@@ -236,6 +236,9 @@ _PHRASES: dict[T, tuple[tuple[str, float], ...]] = {
         ("follow up", 0.5), ("discharged", 1), ("surgery", 0.5),
     ),
     T.POLICE_REPORT: (
+        ("police", 1.5),
+        ("stolen", 1),
+        ("hrs", 0.5),
         ("offense", 1),
         ("complainant", 0.5),
         ("case number", 0.3),

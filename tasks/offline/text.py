@@ -34,9 +34,7 @@ _CLEAN: dict[int, str] = {
 }
 _ROW_STARTS = re.compile(r"[0-9]{1,4}[/.-][0-9]|_|[^\w\"'($€£§]")
 _ROW_ENDS = re.compile(r"[0-9][.,][0-9]{2}\)?$")
-_LINE_NUMBER = re.compile(
-    rf"^[ ]{{0,4}}(?P<number>{OCR_DIGIT}{{1,2}})(?=[ ]{{2}}|[ ]?$|[ ](?=[A-Z]))", re.MULTILINE
-)
+_LINE_NUMBER = re.compile(rf"^[ ]{{0,4}}(?P<number>{OCR_DIGIT}{{1,2}})(?=[ ]|$)", re.MULTILINE)
 NUMBERED_LINES = 8
 """Lines in a row that must be numbered before their numbers count as the paper's."""
 _UNQUOTABLE = re.compile("[\x00-\x08\x0e-\x1f\x7f\ud800-\udfff]")
@@ -104,6 +102,10 @@ class Page:
     def line_index(self, offset: int) -> int:
         """The index of the line that holds `offset`."""
         return max(0, bisect_right(self._line_starts, offset) - 1)
+
+    def column(self, offset: int) -> int:
+        """How far from the left margin `offset` stands."""
+        return offset - (self.text.rfind("\n", 0, offset) + 1)
 
     def quote(self, start: int, end: int) -> str | None:
         """The original words between two offsets; None when they cannot be stored as text."""
