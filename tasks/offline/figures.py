@@ -76,7 +76,7 @@ def bare_sums(
     sum_ends = {index for index, row in rows.items() if _ends_row(page, index, row[-1])}
     for index, row in rows.items():
         bare = any(figure.match for figure in row)
-        columns = columns_above(page, index) if bare else []
+        columns: Sequence[Column] = columns_above(page, index) if bare else []
         for place, figure in enumerate(reversed(row)):
             if figure.match is None:
                 continue

@@ -9,7 +9,7 @@ from tasks.offline.naming import SUFFIX, trimmed
 from tasks.offline.text import Page, is_capitals, shorten
 
 _LINES = 90
-_CELL = re.compile(r"\S(?:[^\n]{0,200}?\S)?(?=[ ]{3,}|[ ]{0,2}[|)§]|[ ]{0,2}$)")
+_CELL = re.compile(r"\S(?:[^\n]{0,200}?\S)?(?=[ ]{3,}|[ ]{1,2}[|)§]|[ ]{0,2}$)")
 
 # The words of a label, and the role they name.
 _LABELS: tuple[tuple[str, str], ...] = (
@@ -108,9 +108,8 @@ def _cells(page: Page, index: int) -> list[tuple[int, str]]:
     """The cells of a line, each with the column it begins in."""
     line = page.lines[index]
     indent = page.column(line.start)
-    cells = islice(_CELL.finditer(line.text[:300]), 12)
-    stripped = [(indent + match.start(), match[0].strip(" |)§")) for match in cells]
-    return [(at, text) for at, text in stripped if text]
+    cells = [(m.start(), m[0].strip(" |§")) for m in islice(_CELL.finditer(line.text[:300]), 12)]
+    return [(indent + at, text) for at, text in cells if text.strip(")")]
 
 
 def _values(

@@ -57,6 +57,7 @@ _NO_DIGIT = "(?![0-9])"
 _TH = r"(?:\s?(?:st|nd|rd|th)\b)?"
 # What may stand between the parts of a date: a comma, or the end of a line (quoted, perhaps).
 _GAP = r"[\s,.]{0,4}(?:\n[ >]{1,40})?"
+_BETWEEN = r"[-\s,]{1,4}(?:\n[ >]{1,40})?"
 _AD = (
     r"(?:A\.?\s?D\.?,?\s{0,3}|"
     r"(?:in\s{1,3})?the\s{1,3}year\s{1,3}(?:of\s{1,3}our\s{1,3}lord\s{1,3})?)?"
@@ -87,8 +88,8 @@ _IN_WORDS = re.compile(
     rf"(?:day\s{{1,3}}(?:\n[ ]{{1,40}})?of\s{{1,3}}(?:\n[ ]{{1,40}})?|of\s{{1,3}})"
     rf"|(?P<d>[0-9]{{1,2}})\s?(?:st|nd|rd|th)\s{{1,3}}(?:\n[ ]{{1,40}})?day\s{{1,3}}of\s{{1,3}})"
     rf"(?P<m>{MONTH}){_GAP}(?:in\s{{1,3}}the\s{{1,3}}year{_GAP})?{_AD}"
-    rf"(?:(?P<y>{_YEAR}){_NO_DIGIT}|(?P<words>(?:two{_GAP}thousand|nineteen(?:{_GAP}hundred)?|twenty)"
-    rf"(?:{_GAP}(?:and{_GAP})?{NUMBER_WORD}\b){{0,3}}))",
+    rf"(?:(?P<y>{_YEAR}){_NO_DIGIT}|(?P<words>(?:two{_BETWEEN}thousand|nineteen(?:{_BETWEEN}hundred)?|twenty)"
+    rf"(?:{_BETWEEN}(?:and{_BETWEEN})?{NUMBER_WORD}\b){{0,3}}))",
     re.IGNORECASE,
 )
 _ISO = re.compile(
