@@ -204,7 +204,8 @@ _TABLE: tuple[tuple[str, T], ...] = (
         T.PLEADING,
     ),
     (
-        "invoice|bill for services|statement of services|rechnung|facture|factura|fattura|"
+        "invoice|statement of funeral|bill for services|"
+        "statement of services|rechnung|facture|factura|fattura|"
         "fee note|itemized bill|itemised bill|itemized statement|billing statement|"
         "patient statement|patient bill|hospital bill|medical bill|statement of charges|"
         "utility bill|electric bill|water bill|gas bill|tax bill|your bill|bill of costs|"

@@ -121,7 +121,11 @@ def type_in(line: str, *, anywhere: bool = False) -> T | None:
             and any(_runs_into(w, squashed) for w in squashed_words)
         ):
             at = 0
-        if at is not None and (best is None or at < best[0]):
+        # `SHORT FORM POWER OF ATTORNEY` is what follows the form.
+        before = at is not None and (best is None or at < best[0])
+        if at is not None and best is not None and T.FORM in {kind, best[1]}:
+            before = best[1] is T.FORM and (before or best[0] > 0)
+        if at is not None and before:
             best = (at, kind)
     if best is None:
         return None
@@ -131,7 +135,8 @@ def type_in(line: str, *, anywhere: bool = False) -> T | None:
     if best[0] == 0 and words_in_line <= 8 and _OPENS_IN_SMALL.match(line):
         return best[1]
     titled = sum(w[:1].isupper() for w in line.split()) >= 0.6 * words_in_line
-    return best[1] if titled and words_in_line <= 8 else None
+    short = words_in_line <= 8 or (words_in_line <= 12 and best[0] <= 12)
+    return best[1] if titled and short else None
 
 
 def _runs_into(words: str, squashed: str) -> bool:

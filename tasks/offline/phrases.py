@@ -108,6 +108,8 @@ _PHRASES: dict[T, tuple[tuple[str, float], ...]] = {
         ("proceedings were had", 3), ("the court:", 1.5),
     ),
     T.SUBPOENA: (
+        ("you are ordered to appear", 4),
+        ("appear as a witness", 2),
         ("you are commanded", 4), ("we command you", 4), ("duces tecum", 3),
         ("custodian of records", 1.5), ("you are hereby commanded", 4),
     ),
@@ -126,6 +128,10 @@ _PHRASES: dict[T, tuple[tuple[str, float], ...]] = {
         ("i have personal knowledge", 2),
     ),
     T.NOTICE: (
+        ("notice to end", 3),
+        ("notice to vacate", 3),
+        ("notice of termination", 2.5),
+        ("notice of default", 2),
         ("take notice", 2),
         ("you must", 0.5),
         ("this notice", 1.5),
@@ -198,6 +204,10 @@ _PHRASES: dict[T, tuple[tuple[str, float], ...]] = {
         ("durable power", 2), ("my agent", 1.5),
     ),
     T.TAX_FORM: (
+        ("tax calculation", 2),
+        ("tax due", 1),
+        ("profit or loss from business", 3),
+        ("gross receipts", 1),
         ("omb no. 1545", 3),
         ("payer's tin", 3),
         ("employer identification number", 1),
@@ -214,6 +224,8 @@ _PHRASES: dict[T, tuple[tuple[str, float], ...]] = {
         ("federal income tax withheld", 3), ("wages, tips", 3),
     ),
     T.MEDICAL_RECORD: (
+        ("sig:", 2),
+        ("dea", 1),
         ("dob", 0.5),
         ("hpi", 2),
         ("allergies", 1.5),
@@ -236,6 +248,7 @@ _PHRASES: dict[T, tuple[tuple[str, float], ...]] = {
         ("follow up", 0.5), ("discharged", 1), ("surgery", 0.5),
     ),
     T.POLICE_REPORT: (
+        ("an garda", 2),
         ("police", 1.5),
         ("stolen", 1),
         ("hrs", 0.5),

@@ -257,6 +257,7 @@ def test_the_heading_and_the_phrases_decide_the_type(text: str, kind: DocumentTy
         ("ARREST REPORT", DocumentType.POLICE_REPORT),
         ("CERTIFICATE OF DEATH", DocumentType.CERTIFICATE),
         ("DRIVER LICENSE", DocumentType.ID_DOCUMENT),
+        ("SHORT FORM POWER OF ATTORNEY", DocumentType.POWER_OF_ATTORNEY),
         ("DECLARATION OF JANE DOE", DocumentType.AFFIDAVIT),
         ("PROOF OF SERVICE BY MAIL", DocumentType.AFFIDAVIT),
         ("SUMMONS", DocumentType.NOTICE),
