@@ -1,7 +1,8 @@
 """A blind set for the analyst: documents by someone who has not read its rules.
 
-Made like those of bench/legal_documents.py (same seed, same text) from templates of
-`templates/blind.txt` or `blind_2.txt`, each the layout of another kind of paper. What stands
+Made like those of bench/legal_documents.py (same seed, same text) from the templates of
+`templates/blind.txt`, `blind_2.txt` or `blind_3.txt`, each the layout of another kind of
+paper. A set is blind until rules are mended by it: the first two are so no longer. What stands
 before the first are pools of names, `kind = name|name`. A template begins with
 `@@ type; option; role = person`: roles that say the same are parted by `/`, `?` stands
 before one that need not be named, and a person in quotes is called so. Its pages are parted
@@ -41,7 +42,7 @@ from bench.legal_documents import (
 from schema.analysis import DocumentType
 
 TEMPLATES = Path(__file__).parent / "templates"
-BlindSet = Literal["blind", "blind_2"]
+BlindSet = Literal["blind", "blind_2", "blind_3"]
 
 _POOLS = {
     "first": "Grace|Miguel|Priya|Tyrone|Hannah|Walter|Mei|Svetlana|Omar|Judith|Kevin|Lashonda|"

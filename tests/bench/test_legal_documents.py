@@ -17,7 +17,7 @@ from bench.blind_documents import (
 from bench.legal_documents import TEMPLATES, TemplateSet, documents
 
 SETS: list[TemplateSet] = ["development", "held_out"]
-BLIND_SETS: list[BlindSet] = ["blind", "blind_2"]
+BLIND_SETS: list[BlindSet] = ["blind", "blind_2", "blind_3"]
 
 
 def blocks(which: TemplateSet | BlindSet) -> list[str]:
@@ -48,7 +48,10 @@ def test_every_sum_year_and_party_of_the_truth_stands_on_the_pages(which: Templa
         assert all(value == Decimal(value).quantize(Decimal("0.01")) for value in document.amounts)
 
 
-@pytest.mark.parametrize(("later", "earlier"), [("held_out", "development"), ("blind_2", "blind")])
+@pytest.mark.parametrize(
+    ("later", "earlier"),
+    [("held_out", "development"), ("blind_2", "blind"), ("blind_3", "blind_2")],
+)
 def test_no_layout_of_a_later_set_is_one_of_an_earlier_set(
     later: TemplateSet | BlindSet, earlier: TemplateSet | BlindSet
 ) -> None:
