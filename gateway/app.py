@@ -17,20 +17,18 @@ from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse
 from psycopg_pool import PoolTimeout
 
-from blocks.database import Database
-from blocks.gateway import Gateway
-from blocks.loading import load
-from blocks.object_storage import ObjectStorage
-from blocks.reading import Reading
 from gateway import events, host, large_uploads, prefect_door, upload_page, uploads
 from gateway.bodies import BoundedBodies
 from gateway.prefect_api import PrefectAway, PrefectRefused, open_prefect_api
 from gateway.refusals import problems
 from gateway.services import Services
+from gateway.settings import load_settings
 from gateway.spooling import open_spool
+from gateway.wakeups import sending_wakeups
 from schema.failures import BadInput
 from schema.files import MAX_BYTES
 from schema.host import MAX_RESULT_BYTES
+from sql.connection import make_pool
 
 log = logging.getLogger("aseagi.gateway")
 
@@ -52,13 +50,16 @@ LIMITS = {
 
 @asynccontextmanager
 async def _lifespan(app: FastAPI) -> AsyncGenerator[None]:
-    database = await load(Database)
-    async with database.pool(max_size=POOL_SIZE) as pool, open_prefect_api() as prefect:
+    settings = await load_settings()
+    dsn = settings.dsn.get_secret_value()
+    async with (
+        make_pool(dsn, max_size=POOL_SIZE) as pool,
+        open_prefect_api(settings.prefect) as prefect,
+        sending_wakeups(prefect),
+    ):
         app.state.services = Services(
+            settings=settings,
             pool=pool,
-            storage=await load(ObjectStorage),
-            gateway=await load(Gateway),
-            reading=await load(Reading),
             prefect=prefect,
             spool=open_spool(app.state.spool_dir, receiving=RECEIVING, storing=STORING),
         )

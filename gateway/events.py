@@ -14,7 +14,7 @@ from typing import Annotated
 from fastapi import APIRouter, Depends, HTTPException, Request
 from pydantic import BaseModel, Field
 
-from blocks.object_storage import INBOXES
+from blocks.bucket import INBOXES
 from blocks.wakeups import object_created
 from gateway.services import Services, services
 from sql.arrivals import SeenObject, notice
@@ -65,7 +65,7 @@ class Noticed(BaseModel):
 
 async def check_token(request: Request, using: Annotated[Services, Depends(services)]) -> None:
     """401 unless the request carries the storage notification token."""
-    wanted = f"Bearer {using.gateway.s3_events_token.get_secret_value()}"
+    wanted = f"Bearer {using.settings.s3_events_token.get_secret_value()}"
     if not hmac.compare_digest(request.headers.get("authorization", "").encode(), wanted.encode()):
         raise HTTPException(401, "The storage notification token is missing or wrong.")
 

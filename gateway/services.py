@@ -4,10 +4,9 @@ from dataclasses import dataclass
 
 from fastapi import Request
 
-from blocks.gateway import Gateway
-from blocks.object_storage import ObjectStorage
-from blocks.reading import Reading
+from blocks.bucket import Bucket
 from gateway.prefect_api import PrefectApi
+from gateway.settings import GatewaySettings
 from gateway.spooling import Spool
 from sql.connection import Pool
 
@@ -16,12 +15,15 @@ from sql.connection import Pool
 class Services:
     """What requests work with, made once when the gateway starts."""
 
+    settings: GatewaySettings
     pool: Pool
-    storage: ObjectStorage
-    gateway: Gateway
-    reading: Reading
     prefect: PrefectApi
     spool: Spool
+
+    @property
+    def storage(self) -> Bucket:
+        """The bucket."""
+        return self.settings.bucket
 
 
 def services(request: Request) -> Services:

@@ -13,7 +13,8 @@ from prefect import task
 from prefect.cache_policies import NO_CACHE
 
 from blocks.database import Database
-from blocks.object_storage import EXPORT_LINK_SECONDS, EXPORTS, ObjectStorage
+from blocks.bucket import EXPORTS
+from blocks.object_storage import EXPORT_LINK_SECONDS, ObjectStorage
 from schema.analysis import Analysis, Quoted
 from schema.failures import Failure
 from sql.documents import DocumentRow, list_documents

@@ -28,7 +28,8 @@ from prefect.cache_policies import NO_CACHE
 from psycopg_pool import PoolTimeout
 
 from blocks.inbox import Origin, matter_of
-from blocks.object_storage import PROCESSED, ObjectStorage
+from blocks.bucket import PROCESSED
+from blocks.object_storage import ObjectStorage
 from schema.failures import BadInput, Failure, RetryLater, Stage
 from schema.files import MAX_BYTES
 from sql.arrivals import MAX_ATTEMPTS, Arrival, fail_arrival, settle_arrival, supersede_arrival

@@ -13,7 +13,8 @@ from prefect import task
 from prefect.cache_policies import NO_CACHE
 
 from blocks.database import Database
-from blocks.object_storage import CACHE, INBOXES, RAW, ObjectStorage
+from blocks.bucket import CACHE, INBOXES, RAW
+from blocks.object_storage import ObjectStorage
 from blocks.wakeups import object_created
 from sql.arrivals import SeenObject, notice
 
