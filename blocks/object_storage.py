@@ -1,4 +1,4 @@
-"""Where the bytes are: one private bucket with `raw/ processed/ cache/ exports/`."""
+"""Where the bytes are: one private bucket with `raw/ uploads/ processed/ cache/ exports/`."""
 
 from typing import TYPE_CHECKING
 
@@ -12,6 +12,10 @@ if TYPE_CHECKING:
 
 RAW, PROCESSED, CACHE, EXPORTS = "raw/", "processed/", "cache/", "exports/"
 """The bucket's four folders: inbox, immutable originals and results, scratch, exports."""
+
+UPLOADS = "uploads/"
+INBOXES = (RAW, UPLOADS)
+"""Where objects arrive: `raw/`, which belongs to people, and what the gateway took in for them."""
 
 EXPORT_LINK_SECONDS = 7 * 24 * 3600
 """How long a link to an export works; the longest that S3 signatures allow."""

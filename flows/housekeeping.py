@@ -39,7 +39,7 @@ class HousekeepingReport(BaseModel):
     """What had to be put right; all zeros on a quiet minute."""
 
     arrivals_found: int = Field(
-        default=0, description="Objects in raw/ that no notification told of."
+        default=0, description="Objects in the inboxes that no notification told of."
     )
     leases_expired: int = Field(default=0, description="Leases of hosts that went silent.")
     sessions_lost: int = Field(

@@ -1,11 +1,14 @@
 """Run the gateway: `python -m gateway --port 8300`. Finds everything else in Prefect's blocks."""
 
 import argparse
+import contextlib
+import sys
 
 import uvicorn
 
+from gateway import access_log
 from gateway.app import create_app
-from gateway.prefect_events import MAX_EVENT_CHARACTERS
+from gateway.server import allow_connections, configured
 
 
 def main() -> None:
@@ -14,17 +17,13 @@ def main() -> None:
     parser.add_argument("--host", default="127.0.0.1", help="address to listen on")
     parser.add_argument("--port", type=int, required=True, help="port to listen on")
     options = parser.parse_args()
-    uvicorn.run(
-        create_app(),
-        host=options.host,
-        port=options.port,
-        log_level="warning",
-        access_log=False,
-        timeout_keep_alive=30,
-        timeout_graceful_shutdown=10,
-        limit_concurrency=256,
-        ws_max_size=MAX_EVENT_CHARACTERS * 2,
-    )
+    allow_connections()
+    access_log.write_to_stdout()
+    server = uvicorn.Server(configured(create_app(), host=options.host, port=options.port))
+    with contextlib.suppress(KeyboardInterrupt):
+        server.run()
+    if not server.started:
+        sys.exit("The gateway could not start.")
 
 
 if __name__ == "__main__":

@@ -22,22 +22,27 @@ from blocks.loading import load
 from blocks.object_storage import ObjectStorage
 from blocks.reading import Reading
 from gateway import events, host, prefect_door
-from gateway.bodies import BoundedBodies
+from gateway.access_log import AccessLog
+from gateway.bodies import BoundedBodies, Bounds
+from gateway.headers import SecurityHeaders
 from gateway.prefect_api import PrefectAway, PrefectRefused, open_prefect_api
+from gateway.rates import BoundedRates
 from gateway.refusals import problems
 from gateway.services import Services
+from gateway.surprises import Surprises
+from gateway.turns import ROOMS, Turns
 from schema.host import MAX_RESULT_BYTES
 
 log = logging.getLogger("aseagi.gateway")
 
 POOL_SIZE = 8
-LIMITS = {
-    "/host/complete": MAX_RESULT_BYTES,
+BODIES = {
+    "/host/complete": Bounds(MAX_RESULT_BYTES),
     # A notification lists the pieces of its file.
-    "/events/s3": 1024 * 1024,
-    **prefect_door.LIMITS,
+    "/events/s3": Bounds(1024 * 1024),
+    **{path: Bounds(max_bytes) for path, max_bytes in prefect_door.LIMITS.items()},
 }
-"""Largest bodies in bytes, by path."""
+"""How large and how slow a body may be, by the beginning of the path."""
 
 
 @asynccontextmanager
@@ -80,14 +85,21 @@ async def _does_not_fit(_request: Request, error: Exception) -> JSONResponse:
 
 def create_app() -> FastAPI:
     """Build the application; it connects when it starts, not here."""
-    app = FastAPI(title="ASEAGI gateway", lifespan=_lifespan)
+    # No page of documentation: it would need scripts from elsewhere.
+    app = FastAPI(title="ASEAGI gateway", lifespan=_lifespan, docs_url=None, redoc_url=None)
     for away in (psycopg.OperationalError, PoolTimeout, BotoCoreError, ClientError, PrefectAway):
         app.add_exception_handler(away, _unavailable)
     for wrong in (psycopg.DataError, psycopg.IntegrityError):
         app.add_exception_handler(wrong, _does_not_fit)
     app.add_exception_handler(PrefectRefused, _prefect_refused)
     app.add_exception_handler(RequestValidationError, _invalid)
-    app.add_middleware(BoundedBodies, limits=LIMITS)
+    # The last one added sees a request first.
+    app.add_middleware(BoundedBodies, bounds=BODIES)
+    app.add_middleware(Turns, rooms=ROOMS)
+    app.add_middleware(BoundedRates)
+    app.add_middleware(Surprises)
+    app.add_middleware(SecurityHeaders)
+    app.add_middleware(AccessLog)
     app.include_router(host.router)
     app.include_router(prefect_door.router)
     app.include_router(events.router)

@@ -23,6 +23,7 @@ from starlette.websockets import WebSocketState
 from gateway.attempts import attempt_of
 from gateway.prefect_api import PrefectApi
 from gateway.prefect_messages import EventRefused, HostEvent, forwarded_event
+from gateway.refusals import POLICY_VIOLATION, refuse
 from gateway.services import Services
 from sql.sessions import Attempt
 
@@ -35,7 +36,6 @@ SEND_SECONDS = 20.0
 REFUSED_AT_MOST = 50
 RECONNECTIONS = 2
 
-POLICY_VIOLATION = 1008
 TOO_BIG = 1009
 TRY_AGAIN_LATER = 1013
 
@@ -48,13 +48,18 @@ class _Ended(Exception):
         self.code = code
 
 
+async def deny(socket: WebSocket, status: int, reason: str) -> None:
+    """Refuse a WebSocket that is not accepted yet, with a status and a reason."""
+    await refuse(socket.scope, socket.receive, socket.send, status, reason)
+
+
 async def carry_events(socket: WebSocket) -> None:
     """Carry events until the host leaves, its token ends, or Prefect is away."""
     using: Services = socket.app.state.services
     try:
         await attempt_of(socket, using)
-    except HTTPException:
-        await socket.close(POLICY_VIOLATION)  # not accepted yet: the host is answered 403
+    except HTTPException as stranger:
+        await deny(socket, stranger.status_code, str(stranger.detail))
         return
     offered = socket.headers.get("sec-websocket-protocol", "")
     await socket.accept(subprotocol="prefect" if "prefect" in offered else None)

@@ -7,10 +7,11 @@ are accepted and dropped, which is said where it is so.
 
 import re
 from datetime import datetime
+from math import isfinite
 from typing import Annotated, Literal
 from uuid import UUID
 
-from prefect.client.schemas.objects import State, TaskRun
+from prefect.client.schemas.objects import State, StateType, TaskRun
 from pydantic import (
     AfterValidator,
     AwareDatetime,
@@ -30,6 +31,24 @@ FINAL = frozenset({"COMPLETED", "FAILED", "CRASHED", "CANCELLED"})
 
 Message = Annotated[Text, AfterValidator(lambda text: text[:MAX_MESSAGE])]
 """Text for people; a longer one is cut, since a run must be able to end whatever it says."""
+
+
+def _storable(value: JsonValue) -> JsonValue:
+    """JSON that every store can hold: without NUL; refused where it is no text or no number."""
+    if isinstance(value, str):
+        if any("\ud800" <= letter <= "\udfff" for letter in value):
+            raise ValueError("text must be valid Unicode")
+        return value.replace("\x00", "")
+    if isinstance(value, float) and not isfinite(value):
+        raise ValueError("numbers must be finite")
+    if isinstance(value, list):
+        return [_storable(one) for one in value]
+    if isinstance(value, dict):
+        return {str(_storable(name)): _storable(one) for name, one in value.items()}
+    return value
+
+
+Storable = Annotated[JsonValue, AfterValidator(_storable)]
 
 
 class _Strict(BaseModel):
@@ -83,10 +102,29 @@ class _RunIds(_Strict):
     not_any_: None = None
 
 
+StateName = Annotated[Text, Field(max_length=100)]
+
+
+class _StateTypes(_Strict):
+    any_: list[StateType] | None = Field(default=None, max_length=20)
+    not_any_: list[StateType] | None = Field(default=None, max_length=20)
+
+
+class _StateNames(_Strict):
+    any_: list[StateName] | None = Field(default=None, max_length=20)
+    not_any_: list[StateName] | None = Field(default=None, max_length=20)
+
+
+class _StateFilter(_Strict):
+    operator: Literal["and_", "or_"] = "and_"
+    type: _StateTypes | None = None
+    name: _StateNames | None = None
+
+
 class _RunFilter(_Strict):
     operator: Literal["and_"] = "and_"
     id: _RunIds | None = None
-    state: JsonValue = None
+    state: _StateFilter | None = None
 
 
 class RunsWanted(_Strict):
@@ -112,7 +150,7 @@ class RunsWanted(_Strict):
         """What Prefect is asked: about this run, whatever the request says."""
         wanted: JsonObject = {"id": {"any_": [str(flow_run_id)]}}
         if self.flow_runs is not None and self.flow_runs.state is not None:
-            wanted["state"] = self.flow_runs.state
+            wanted["state"] = self.flow_runs.state.model_dump(mode="json", exclude_none=True)
         return {"flow_runs": wanted, "limit": 1}
 
 
@@ -133,7 +171,7 @@ class NewArtifact(_Strict):
     key: str | None = Field(default=None, pattern=r"^[a-z0-9-]{1,100}$")
     type: Literal["markdown", "table", "progress"]
     description: Text | None = Field(default=None, max_length=5_000)
-    data: JsonValue = None
+    data: Storable = None
     metadata_: None = None
     flow_run_id: UUID
     task_run_id: UUID | None = None
@@ -143,7 +181,7 @@ class ArtifactUpdate(_Strict):
     """`PATCH /artifacts/{id}`."""
 
     description: Text | None = Field(default=None, max_length=5_000)
-    data: JsonValue = None
+    data: Storable = None
 
 
 Labels = dict[str, Annotated[Text, Field(max_length=100_000)]]
@@ -262,7 +300,10 @@ def _task_run_payload(event: HostEvent, run: OwnRun, task_run_id: UUID) -> JsonO
         if isinstance(value, dict):
             passing = ("from", "to") if name == "intended" else ("type", "name", "message")
             payload[name] = {key: value[key] for key in passing if key in value}
-    return _JSON.validate_python(_without_nul(payload))
+    try:
+        return _JSON.validate_python(_storable(payload))
+    except ValueError:
+        raise EventRefused("the event holds what cannot be stored") from None
 
 
 def _part(event: HostEvent, name: str) -> JsonObject:
@@ -298,17 +339,3 @@ def _id_of(resource: Labels, kind: str) -> UUID | None:
         return UUID(rest) if start == f"prefect.{kind}" else None
     except ValueError:
         return None
-
-
-def _without_nul(value: JsonValue) -> JsonValue:
-    if isinstance(value, str):
-        return value.replace("\x00", "")
-    if isinstance(value, list):
-        return [_without_nul(one) for one in value]
-    if isinstance(value, dict):
-        return {_without_nul_text(name): _without_nul(one) for name, one in value.items()}
-    return value
-
-
-def _without_nul_text(text: str) -> str:
-    return text.replace("\x00", "")
