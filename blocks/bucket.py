@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import boto3
 from botocore.config import Config
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel
 
 from blocks.secret import Secret
 
@@ -39,10 +39,8 @@ CLIENT_CONFIG: dict[str, Any] = {
 """Client settings that every S3 store we support understands."""
 
 
-class Bucket(BaseModel):
+class Bucket(BaseModel, frozen=True):
     """An S3 bucket, and the keys to it."""
-
-    model_config = ConfigDict(frozen=True)
 
     bucket: str
     endpoint_url: str | None

@@ -47,7 +47,7 @@ def _is_due(event: str) -> bool:
 
 
 def object_created(key: str, *, size_bytes: int) -> None:
-    """Something new lies in `raw/`: starts the ingest drain."""
+    """Something new lies in an inbox: starts the ingest drain."""
     if _is_due(OBJECT_CREATED):
         _send(OBJECT_CREATED, f"aseagi.object.{key}", {"key": key, "size_bytes": size_bytes})
 

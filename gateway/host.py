@@ -60,6 +60,12 @@ LINK_SECONDS = 600
 DEADLINE_MARGIN = timedelta(minutes=2)
 """Leasing stops this long before the host's end, so that what was leased can be finished."""
 
+LARGE_BYTES = 4 * 1024 * 1024
+"""A report as a body becomes some fifteen times as large in memory."""
+
+_SMALL = asyncio.Semaphore(4)
+_LARGE = asyncio.Semaphore(1)
+"""So many reports at a time are taken apart; the others wait as bytes."""
 
 Using = Annotated[Services, Depends(services)]
 
@@ -142,8 +148,16 @@ async def complete(request: Request, attempt: Working, using: Using) -> Complete
     encoding = request.headers.get("content-encoding", "identity").lower()
     if encoding not in {"identity", "gzip"}:
         raise HTTPException(415, "Send the body as it is or gzipped.")
-    # Megabytes of JSON: unpacked and checked beside the event loop.
-    report = await asyncio.to_thread(_unpack, await request.body(), encoding)
+    body = await request.body()
+    if encoding == "gzip":
+        body = await asyncio.to_thread(_gunzip, body)
+    async with _LARGE if len(body) > LARGE_BYTES else _SMALL:
+        return await _store(body, attempt, using)
+
+
+async def _store(body: bytes, attempt: Attempt, using: Services) -> CompleteResponse:
+    # Megabytes of JSON: checked beside the event loop.
+    report = await asyncio.to_thread(_parse, body)
     _check_protocol(report.protocol)
     async with using.pool.connection() as db:
         held = await held_pages(db, lease_id=report.lease_id, attempt_id=attempt.id)
@@ -214,9 +228,7 @@ async def _store_words(storage: Bucket, outcomes: Sequence[PageOutcome]) -> None
     )
 
 
-def _unpack(packed: bytes, encoding: str) -> CompleteRequest:
-    """The report in a body, never larger than `MAX_RESULT_BYTES` packed or unpacked."""
-    body = packed if encoding == "identity" else _gunzip(packed)
+def _parse(body: bytes) -> CompleteRequest:
     try:
         return CompleteRequest.model_validate_json(body)
     except ValidationError as error:
@@ -225,6 +237,7 @@ def _unpack(packed: bytes, encoding: str) -> CompleteRequest:
 
 
 def _gunzip(packed: bytes) -> bytes:
+    """What is in the gzip, never more than `MAX_RESULT_BYTES`: a bomb is given up unexploded."""
     unpacker = zlib.decompressobj(wbits=zlib.MAX_WBITS | 16)
     try:
         body = unpacker.decompress(packed, MAX_RESULT_BYTES)

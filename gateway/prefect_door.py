@@ -17,9 +17,9 @@ from fastapi import APIRouter, Depends, HTTPException, WebSocket
 from fastapi.responses import JSONResponse, Response
 from pydantic import Field, JsonValue
 
-from gateway.attempts import Current, TokenFirst, Working
+from gateway.attempts import Current, TokenFirst, Working, attempt_of
 from gateway.prefect_api import Answer, PrefectApi
-from gateway.prefect_events import carry_events
+from gateway.prefect_events import carry_events, deny
 from gateway.prefect_messages import (
     ArtifactUpdate,
     LogLine,
@@ -231,6 +231,17 @@ async def everything_else(path: str, _: Current) -> Response:
 async def events_in(socket: WebSocket) -> None:
     """Take in the own run's heartbeats and task-run states."""
     await carry_events(socket)
+
+
+@router.websocket("/{path:path}")
+async def other_streams(socket: WebSocket) -> None:
+    """Refuse the stream of everybody's events, and any other."""
+    try:
+        await attempt_of(socket, socket.app.state.services)
+    except HTTPException as stranger:
+        await deny(socket, stranger.status_code, str(stranger.detail))
+    else:
+        await deny(socket, 403, "A host may open /events/in alone.")
 
 
 async def _only_own_task_run(prefect: PrefectApi, attempt: Attempt, task_run_id: UUID) -> None:

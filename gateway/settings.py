@@ -7,7 +7,7 @@ a small server, has no other use for. So a child loads them, writes them to a pi
 import asyncio
 import sys
 
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel
 
 from blocks.bucket import Bucket
 from blocks.secret import Secret
@@ -18,20 +18,16 @@ CANNOT_START = 3
 """Exit code of a child that says on stderr, in one line, what is wrong."""
 
 
-class PrefectLogin(BaseModel):
+class PrefectLogin(BaseModel, frozen=True):
     """Where Prefect's API is, and the headers it asks for."""
-
-    model_config = ConfigDict(frozen=True)
 
     url: str
     headers: dict[str, Secret]
     verify: bool = True
 
 
-class GatewaySettings(BaseModel):
+class GatewaySettings(BaseModel, frozen=True):
     """Everything the gateway is told."""
-
-    model_config = ConfigDict(frozen=True)
 
     url: str
     """As hosts and people reach the gateway."""

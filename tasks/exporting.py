@@ -12,8 +12,8 @@ from uuid import UUID
 from prefect import task
 from prefect.cache_policies import NO_CACHE
 
-from blocks.database import Database
 from blocks.bucket import EXPORTS
+from blocks.database import Database
 from blocks.object_storage import EXPORT_LINK_SECONDS, ObjectStorage
 from schema.analysis import Analysis, Quoted
 from schema.failures import Failure

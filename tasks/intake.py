@@ -27,8 +27,8 @@ from prefect import task
 from prefect.cache_policies import NO_CACHE
 from psycopg_pool import PoolTimeout
 
-from blocks.inbox import Origin, matter_of
 from blocks.bucket import PROCESSED
+from blocks.inbox import Origin, matter_of
 from blocks.object_storage import ObjectStorage
 from schema.failures import BadInput, Failure, RetryLater, Stage
 from schema.files import MAX_BYTES

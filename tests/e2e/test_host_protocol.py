@@ -102,7 +102,7 @@ async def door(stack: Stack, tmp_path: Path) -> AsyncGenerator[Door]:
             gateway=gateway,
             reading=Reading(),
             prefect=prefect,
-            spool=open_spool(tmp_path / "spool", receiving=4, storing=2),
+            spool=open_spool(tmp_path / "spool", storing=2),
         )
         transport = httpx.ASGITransport(app)
         async with httpx.AsyncClient(transport=transport, base_url="http://gateway") as http:

@@ -132,7 +132,7 @@ async def test_the_gateway_logs_in_for_the_host_which_never_sees_the_login(
                 gateway,
                 Reading(),
                 api,
-                open_spool(tmp_path / "spool", receiving=1, storing=1),
+                open_spool(tmp_path / "spool", storing=1),
             )
             async with _serving(services, tmp_path) as url:
                 order = await _order(db, run.id, gateway.model_copy(update={"url": url}))
@@ -184,7 +184,7 @@ async def test_while_prefect_is_away_the_host_is_told_to_come_again(
                 gateway,
                 Reading(),
                 api,
-                open_spool(tmp_path / "spool", receiving=1, storing=1),
+                open_spool(tmp_path / "spool", storing=1),
             )
             async with _serving(services, tmp_path) as url:
                 run = uuid4()
