@@ -6,7 +6,8 @@ was deaf, so the others would say nothing new and cost Prefect a row each.
 """
 
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Generator, Mapping
+from contextlib import contextmanager
 from uuid import UUID
 
 OBJECT_CREATED = "aseagi.object.created"
@@ -29,10 +30,15 @@ def _send_by_prefect(event: str, resource_id: str, payload: Mapping[str, str | i
 _send: Sender = _send_by_prefect
 
 
-def send_by(sender: Sender) -> None:
-    """Have this process send its events by `sender`; Prefect's own client otherwise."""
+@contextmanager
+def sent_by(sender: Sender) -> Generator[None]:
+    """While the block runs, this process sends its events by `sender`, not Prefect's client."""
     global _send  # noqa: PLW0603 - one process has one way to Prefect
-    _send = sender
+    before, _send = _send, sender
+    try:
+        yield
+    finally:
+        _send = before
 
 
 _last_emitted: dict[str, float] = {}

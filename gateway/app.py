@@ -21,25 +21,18 @@ from gateway import events, host, large_uploads, prefect_door, upload_page, uplo
 from gateway.access_log import AccessLog
 from gateway.bodies import BoundedBodies, Bounds
 from gateway.headers import SecurityHeaders
-from gateway.prefect_api import PrefectAway, PrefectRefused, open_prefect_api
+from gateway.prefect_api import PrefectAway, PrefectRefused
 from gateway.rates import BoundedRates
 from gateway.refusals import problems
-from gateway.services import Services
+from gateway.services import open_services
 from gateway.settings import load_settings
-from gateway.spooling import open_spool
 from gateway.surprises import Surprises
 from gateway.turns import ROOMS, Turns
-from gateway.wakeups import sending_wakeups
 from schema.failures import BadInput
 from schema.files import MAX_BYTES
 from schema.host import MAX_RESULT_BYTES
-from sql.connection import make_pool
 
 log = logging.getLogger("aseagi.gateway")
-
-POOL_SIZE = 8
-STORING = 8
-"""Files being put into the bucket at a time; `gateway.turns` says how many are received."""
 
 BODIES = {
     "/host/complete": Bounds(MAX_RESULT_BYTES),
@@ -55,19 +48,8 @@ BODIES = {
 
 @asynccontextmanager
 async def _lifespan(app: FastAPI) -> AsyncGenerator[None]:
-    settings = await load_settings()
-    dsn = settings.dsn.get_secret_value()
-    async with (
-        make_pool(dsn, max_size=POOL_SIZE) as pool,
-        open_prefect_api(settings.prefect) as prefect,
-        sending_wakeups(prefect),
-    ):
-        app.state.services = Services(
-            settings=settings,
-            pool=pool,
-            prefect=prefect,
-            spool=open_spool(app.state.spool_dir, storing=STORING),
-        )
+    async with open_services(await load_settings(), app.state.spool_dir) as services:
+        app.state.services = services
         yield
 
 

@@ -41,6 +41,7 @@ class Noticed(BaseModel):
     noticed: int
 
 
+@router.post("/s3")
 async def storage_event(
     notification: Annotated[Notification, Body()], using: Annotated[Services, Depends(services)]
 ) -> Noticed:

@@ -21,14 +21,30 @@ from schema.failures import AseagiError, Misconfigured
 
 async def settings_from_blocks() -> GatewaySettings:
     """The settings as the blocks say them now; raises `Misconfigured` or `RetryLater`."""
-    gateway, database = await load(Gateway), await load(Database)
+    return settings_of(
+        await load(Gateway),
+        await load(Database),
+        await load(ObjectStorage),
+        await load(Reading),
+        prefect_login(),
+    )
+
+
+def settings_of(
+    gateway: Gateway,
+    database: Database,
+    storage: ObjectStorage,
+    reading: Reading,
+    prefect: PrefectLogin,
+) -> GatewaySettings:
+    """What of the blocks the gateway needs."""
     return GatewaySettings(
         url=gateway.url.rstrip("/"),
         dsn=database.dsn,
         s3_events_token=gateway.s3_events_token,
-        lease_seconds=(await load(Reading)).lease_seconds,
-        bucket=(await load(ObjectStorage)).plain(),
-        prefect=prefect_login(),
+        lease_seconds=reading.lease_seconds,
+        bucket=storage.plain(),
+        prefect=prefect,
     )
 
 

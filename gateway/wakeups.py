@@ -13,7 +13,7 @@ from uuid import uuid4
 
 from pydantic import JsonValue
 
-from blocks.wakeups import send_by
+from blocks.wakeups import sent_by
 from gateway.prefect_api import PrefectApi, PrefectAway, PrefectRefused
 
 log = logging.getLogger("aseagi.gateway")
@@ -49,10 +49,10 @@ async def sending_wakeups(prefect: PrefectApi) -> AsyncGenerator[None]:
             finally:
                 waiting.task_done()
 
-    send_by(send)
     delivering = asyncio.create_task(deliver())
     try:
-        yield
+        with sent_by(send):
+            yield
         with suppress(TimeoutError):
             async with asyncio.timeout(LAST_WORDS_SECONDS):
                 await waiting.join()

@@ -126,7 +126,8 @@ def test_a_key_that_is_no_text_is_ignored_beside_one_that_is() -> None:
 
 def test_an_unknown_shape_is_refused_by_the_names_of_those_known() -> None:
     subscription = {"Type": "SubscriptionConfirmation", "SubscribeURL": "http://127.0.0.1/"}
-    for unknown in (subscription, {}, [], "x", None, {"Event": "s3:Other"}):
+    unknowns: list[object] = [subscription, {}, [], "x", None, {"Event": "s3:Other"}]
+    for unknown in unknowns:
         with pytest.raises(ValidationError):
             seen(unknown)
 
