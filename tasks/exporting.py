@@ -154,6 +154,7 @@ def _document(row: DocumentRow, analysis: Analysis | None) -> ExportedDocument:
         received_at=row.created_at,
         file_hash=row.file_hash,
         original_path=row.original_path,
+        notes=row.notes,
         seconds=row.seconds,
         cost_dollars=row.cost_dollars,
         error=failure_text(row.error),
