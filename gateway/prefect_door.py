@@ -221,7 +221,11 @@ async def default_storage(_: Current) -> Response:
     raise HTTPException(404, "No default result storage.")
 
 
-@router.api_route("/{path:path}", methods=["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE"])
+@router.api_route(
+    "/{path:path}",
+    methods=["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE"],
+    include_in_schema=False,
+)
 async def everything_else(path: str, _: Current) -> Response:
     """Refuse what executing one run does not need."""
     raise HTTPException(403, f"A host may not call /{path[:200]} with this method.")

@@ -91,16 +91,18 @@ class Site:
     def owner_dsn(self) -> str:
         return self.servers.postgres.dsn(DATABASE)
 
-    async def add_document(self, pages: int = 1) -> UUID:
+    async def add_document(
+        self, pages: int = 1, *, content: bytes | None = None, media_type: str = "application/pdf"
+    ) -> UUID:
         """A document whose pages wait; its original lies in the bucket."""
-        content = uuid4().bytes
+        content = content or uuid4().bytes
         digest = sha256(content).hexdigest()
         path = f"processed/{digest}/original"
         await asyncio.to_thread(self.put, path, content)
         new = NewDocument(
             file_hash=digest,
             file_name="scan.pdf",
-            media_type="application/pdf",
+            media_type=media_type,
             size_bytes=len(content),
             s3_raw_path="raw/scan.pdf",
             s3_processed_path=path,
@@ -136,10 +138,12 @@ class Site:
         token = order.environment["ASEAGI_HOST_TOKEN"]
         return Host(token, order.begun, run, documents, order.environment)
 
-    async def prefect_run(self) -> UUID:
-        """A flow run that nobody executes."""
+    async def prefect_run(self, **parameters: object) -> UUID:
+        """A flow run of the deployment, which no worker takes."""
         async with get_client() as prefect:
-            run = await prefect.create_flow_run_from_deployment(self.deployment, state=Pending())
+            run = await prefect.create_flow_run_from_deployment(
+                self.deployment, state=Pending(), parameters=parameters
+            )
         return run.id
 
     def put(self, key: str, body: bytes) -> None:
