@@ -8,10 +8,12 @@ a safeguard away, or make a minute a tenth of a second.
 """
 
 import asyncio
+import json
+import logging
 import shutil
 import tempfile
 from collections.abc import AsyncGenerator, Generator, Sequence
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass
 from datetime import timedelta
 from decimal import Decimal
@@ -35,6 +37,7 @@ from blocks.database import Database
 from blocks.gateway import Gateway
 from blocks.object_storage import ObjectStorage, make_credentials
 from blocks.reading import Reading
+from gateway import access_log
 from gateway.app import create_app
 from gateway.prefect_api import open_prefect_api
 from gateway.server import configured
@@ -353,3 +356,22 @@ async def door(at: Site) -> AsyncGenerator[Door]:
     """The gateway, with nothing waiting and no session open."""
     async with open_door(at) as opened:
         yield opened
+
+
+@contextmanager
+def kept_lines() -> Generator[list[dict[str, Any]]]:
+    """The lines that the access log writes."""
+    lines: list[dict[str, Any]] = []
+
+    class Keep(logging.Handler):
+        def emit(self, record: logging.LogRecord) -> None:
+            lines.append(json.loads(record.getMessage()))
+
+    keep, before = Keep(), access_log.log.level
+    access_log.log.addHandler(keep)
+    access_log.log.setLevel(logging.INFO)
+    try:
+        yield lines
+    finally:
+        access_log.log.removeHandler(keep)
+        access_log.log.setLevel(before)

@@ -239,14 +239,14 @@ async def test_one_report_cannot_tell_a_page_twice(door: Door) -> None:
 def changed(value: Any, path: str, new: Any) -> Any:
     """The same JSON with one value replaced."""
     first, _, rest = path.partition(".")
-    copy = list(value) if isinstance(value, list) else dict(value)
-    key: Any = int(first) if isinstance(copy, list) else first
+    copy: Any = value.copy()
+    key = int(first) if first.isdigit() else first
     copy[key] = changed(copy[key], rest, new) if rest else new
     return copy
 
 
 WORD = "results.0.result.words.0"
-WRONG = [
+WRONG: list[tuple[str, Any]] = [
     ("results.0.result.width_pixels", 0),
     ("results.0.result.width_pixels", -5),
     ("results.0.result.height_pixels", 100_001),
@@ -462,7 +462,7 @@ async def test_no_address_that_a_caller_names_is_ever_called(door: Door) -> None
 # --- The scoped door to Prefect
 
 
-FORBIDDEN = [
+FORBIDDEN: list[tuple[str, str, Any]] = [
     ("POST", "/deployments/", {"name": "mine", "flow_id": str(uuid4())}),
     ("POST", "/deployments/{deployment}/create_flow_run", {}),
     ("PATCH", "/deployments/{deployment}", {"paused": True}),

@@ -2,9 +2,7 @@
 
 import asyncio
 import json
-import logging
-from collections.abc import AsyncGenerator, Iterator
-from contextlib import contextmanager
+from collections.abc import AsyncGenerator
 from typing import Any
 from uuid import uuid4
 
@@ -12,8 +10,7 @@ import pytest
 from websockets.asyncio.client import connect
 from websockets.exceptions import InvalidStatus
 
-from gateway import access_log
-from tests.gateway.conftest import STORE_TOKEN, Door, Site, bearer, open_door, read
+from tests.gateway.conftest import STORE_TOKEN, Door, Site, bearer, kept_lines, open_door, read
 
 HARDENED = {
     "x-content-type-options": "nosniff",
@@ -27,25 +24,6 @@ HARDENED = {
 async def https_door(at: Site) -> AsyncGenerator[Door]:
     async with open_door(at, address="https://aseagi.example") as opened:
         yield opened
-
-
-@contextmanager
-def kept_lines() -> Iterator[list[dict[str, Any]]]:
-    """The lines that the access log writes."""
-    lines: list[dict[str, Any]] = []
-
-    class Keep(logging.Handler):
-        def emit(self, record: logging.LogRecord) -> None:
-            lines.append(json.loads(record.getMessage()))
-
-    keep, before = Keep(), access_log.log.level
-    access_log.log.addHandler(keep)
-    access_log.log.setLevel(logging.INFO)
-    try:
-        yield lines
-    finally:
-        access_log.log.removeHandler(keep)
-        access_log.log.setLevel(before)
 
 
 def is_hardened(headers: Any) -> bool:

@@ -7,31 +7,31 @@ is written to `CONFINED_RECORD`; all but those allowed are refused. Standard lib
 import os
 import sys
 from pathlib import Path
+from typing import Any
 
 _ALLOWED = frozenset(os.environ["CONFINED_TO"].split())
 _RECORD = Path(os.environ["CONFINED_RECORD"])
 
 
-def _place(event: str, args: tuple[object, ...]) -> str | None:
+_SOCKETS = frozenset({"socket.connect", "socket.sendto", "socket.sendmsg"})
+_NAMES = frozenset({"socket.getaddrinfo", "socket.gethostbyname", "socket.gethostbyaddr"})
+
+
+def _place(event: str, args: tuple[Any, ...]) -> str | None:
     """What is asked for: an address, a name, or a program, which would not be watched."""
-    match event, args:
-        case (("socket.connect" | "socket.sendto" | "socket.sendmsg"), (_, (host, port, *_))):
-            return f"{host}:{port}"
-        case (("socket.connect" | "socket.sendto" | "socket.sendmsg"), (_, other)):
-            return f"other:{other!r}"
-        case "socket.getaddrinfo", (host, port, *_):
-            return f"{host}:{port}"
-        case (("socket.gethostbyname" | "socket.gethostbyaddr"), (host, *_)):
-            return f"{host}:"
-        case "subprocess.Popen", (program, *_):
-            return None if program == sys.executable else f"program:{program}"
-        case "os.system", (command, *_):
-            return f"program:{command!r}"
-        case _:
-            return None
+    if event in _SOCKETS:
+        address = args[-1]
+        return f"{address[0]}:{address[1]}" if isinstance(address, tuple) else f"other:{address!r}"
+    if event in _NAMES:
+        return ":".join(str(part) for part in args[:2])
+    if event == "subprocess.Popen" and args[0] != sys.executable:
+        return f"program:{args[0]}"
+    if event == "os.system":
+        return f"program:{args[0]!r}"
+    return None
 
 
-def _confine(event: str, args: tuple[object, ...]) -> None:
+def _confine(event: str, args: tuple[Any, ...]) -> None:
     place = _place(event, args)
     if place is None:
         return
