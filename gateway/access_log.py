@@ -71,7 +71,7 @@ class AccessLog:
             line = {
                 "time": datetime.now(UTC).isoformat(timespec="milliseconds"),
                 "method": _method(scope),
-                "route": getattr(scope.get("route"), "path", NO_ROUTE),
+                "route": _route(scope),
                 "status": status,
                 "ms": round((time.monotonic() - began) * 1000, 1),
                 "in": came,
@@ -80,6 +80,11 @@ class AccessLog:
                 "name": caller.name,
             }
             log.info(json.dumps(line))
+
+
+def _route(scope: Scope) -> str:
+    """The template of the route; a path is not for the log, since anybody may write into it."""
+    return getattr(scope.get("route"), "path", NO_ROUTE)
 
 
 def _method(scope: Scope) -> str:

@@ -9,6 +9,7 @@ after a refusal the rest of a body is read and dropped for `LINGER_SECONDS`, so 
 
 import asyncio
 import json
+from http import HTTPStatus
 
 import h11
 from uvicorn.protocols.http.h11_impl import H11Protocol
@@ -40,6 +41,9 @@ class PunctualConnection(H11Protocol):
         if self.conn.their_state is h11.SEND_BODY and not self.transport.is_closing():
             self._close_due = self.loop.call_later(LINGER_SECONDS, self.transport.close)
         super().on_response_complete()
+        if self.conn.trailing_data[0]:
+            # Part of the next request is here already: uvicorn waits for it as between two.
+            self._watch_headers()
 
     def connection_lost(self, exc: Exception | None) -> None:
         """Stop the clocks."""
@@ -76,7 +80,8 @@ class PunctualConnection(H11Protocol):
                 "Content-Length": str(len(body)),
                 "Connection": "close",
             }
-            answer = h11.Response(status_code=status, headers=list(headers.items()))
+            phrase = HTTPStatus(status).phrase.encode()
+            answer = h11.Response(status_code=status, headers=list(headers.items()), reason=phrase)
             for event in (answer, h11.Data(data=body), h11.EndOfMessage()):
                 self.transport.write(self.conn.send(event) or b"")
         self.transport.close()

@@ -83,6 +83,10 @@ def _refuse_unless(allowed: bool, reason: str) -> None:
         raise HTTPException(403, reason)
 
 
+def _forbidden(path: str) -> HTTPException:
+    return HTTPException(403, f"A host may not call /{path[:200]} with this method.")
+
+
 def _only_own(attempt: Attempt, flow_run_id: UUID) -> None:
     _refuse_unless(flow_run_id == attempt.flow_run_id, "This token is for another flow run.")
 
@@ -221,10 +225,14 @@ async def default_storage(_: Current) -> Response:
     raise HTTPException(404, "No default result storage.")
 
 
-@router.api_route("/{path:path}", methods=["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE"])
+@router.api_route(
+    "/{path:path}",
+    methods=["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE"],
+    include_in_schema=False,
+)
 async def everything_else(path: str, _: Current) -> Response:
     """Refuse what executing one run does not need."""
-    raise HTTPException(403, f"A host may not call /{path[:200]} with this method.")
+    raise _forbidden(path)
 
 
 @router.websocket("/events/in")

@@ -8,10 +8,12 @@ a safeguard away, or make a minute a tenth of a second.
 """
 
 import asyncio
+import json
+import logging
 import shutil
 import tempfile
 from collections.abc import AsyncGenerator, Generator, Sequence
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass
 from datetime import timedelta
 from decimal import Decimal
@@ -35,6 +37,7 @@ from blocks.database import Database
 from blocks.gateway import Gateway
 from blocks.object_storage import ObjectStorage, make_credentials
 from blocks.reading import Reading
+from gateway import access_log
 from gateway.app import create_app
 from gateway.server import configured
 from gateway.services import open_services
@@ -96,16 +99,18 @@ class Site:
     def owner_dsn(self) -> str:
         return self.servers.postgres.dsn(DATABASE)
 
-    async def add_document(self, pages: int = 1) -> UUID:
+    async def add_document(
+        self, pages: int = 1, *, content: bytes | None = None, media_type: str = "application/pdf"
+    ) -> UUID:
         """A document whose pages wait; its original lies in the bucket."""
-        content = uuid4().bytes
+        content = content or uuid4().bytes
         digest = sha256(content).hexdigest()
         path = f"processed/{digest}/original"
         await asyncio.to_thread(self.put, path, content)
         new = NewDocument(
             file_hash=digest,
             file_name="scan.pdf",
-            media_type="application/pdf",
+            media_type=media_type,
             size_bytes=len(content),
             s3_raw_path="raw/scan.pdf",
             s3_processed_path=path,
@@ -141,10 +146,12 @@ class Site:
         token = order.environment["ASEAGI_HOST_TOKEN"]
         return Host(token, order.begun, run, documents, order.environment)
 
-    async def prefect_run(self) -> UUID:
-        """A flow run that nobody executes."""
+    async def prefect_run(self, **parameters: object) -> UUID:
+        """A flow run of the deployment, which no worker takes."""
         async with get_client() as prefect:
-            run = await prefect.create_flow_run_from_deployment(self.deployment, state=Pending())
+            run = await prefect.create_flow_run_from_deployment(
+                self.deployment, state=Pending(), parameters=parameters
+            )
         return run.id
 
     def put(self, key: str, body: bytes) -> None:
@@ -350,3 +357,22 @@ async def door(at: Site) -> AsyncGenerator[Door]:
     """The gateway, with nothing waiting and no session open."""
     async with open_door(at) as opened:
         yield opened
+
+
+@contextmanager
+def kept_lines() -> Generator[list[dict[str, Any]]]:
+    """The lines that the access log writes."""
+    lines: list[dict[str, Any]] = []
+
+    class Keep(logging.Handler):
+        def emit(self, record: logging.LogRecord) -> None:
+            lines.append(json.loads(record.getMessage()))
+
+    keep, before = Keep(), access_log.log.level
+    access_log.log.addHandler(keep)
+    access_log.log.setLevel(logging.INFO)
+    try:
+        yield lines
+    finally:
+        access_log.log.removeHandler(keep)
+        access_log.log.setLevel(before)
