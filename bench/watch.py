@@ -23,8 +23,8 @@ from pydantic import SecretStr
 from rich.console import Console
 
 from bench.results import Figure, write_results
-from blocks.database import Database
 from blocks.bucket import INBOXES
+from blocks.database import Database
 from blocks.object_storage import ObjectStorage, make_credentials
 from sql.migrate import migrate
 from stack.servers import Servers, start_servers
@@ -90,8 +90,9 @@ async def watch_everything(servers: Servers, objects: int) -> tuple[dict[str, Fi
         cursor = await db.execute("select count(*), count(distinct key) from aseagi.arrivals")
         rows, keys = await cursor.fetchone() or (0, 0)
     console.print(
-        f"{objects:,} objects: first listing {found:,} new in {first:.1f} s, second {again} new in "
-        f"{second:.1f} s; of {LATE} put during the third it found {meanwhile}, the next {afterwards}"
+        f"{objects:,} objects: first listing {found:,} new in {first:.1f} s, second {again} new "
+        f"in {second:.1f} s; of {LATE} put meanwhile the third found {meanwhile}, the next "
+        f"{afterwards}"
     )
     right = (
         (found, again, meanwhile + afterwards) == (objects, 0, LATE)

@@ -1,7 +1,7 @@
 """Whatever its own description lets a caller send, the gateway never answers with a failure.
 
 schemathesis draws requests from the OpenAPI description, such as fit it and such as do not,
-the same ones every time, for a stranger, a host and the object store.
+the same ones every time, for a stranger, a host, the object store and a client that uploads.
 """
 
 import asyncio
@@ -9,7 +9,7 @@ import contextlib
 import warnings
 from itertools import product
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import pytest
 from hypothesis import HealthCheck, Phase, given, settings
@@ -20,15 +20,19 @@ from schemathesis import Case, GenerationMode, openapi
 
 from gateway import rates
 from gateway.app import create_app
+from gateway.callers import hashed
 from schema.host import CompleteRequest
+from sql.clients import add_client
 from tests.gateway.conftest import STORE_TOKEN, Door, bearer
 
 EXAMPLES = 6
+CLIENT_TOKEN = "a client's"
 EVERY_CHECK = [HealthCheck.too_slow, HealthCheck.filter_too_much, HealthCheck.data_too_large]
 EXPECTED = {
     "stranger": {200, 401},
     "host": {200, 201, 204, 401, 403, 422},
     "store": {200, 401, 422},
+    "client": {200, 401, 404, 415, 422},
 }
 """Answers that show how far the requests came."""
 
@@ -43,22 +47,28 @@ def description() -> dict[str, Any]:
     return told
 
 
-@pytest.mark.parametrize("caller", ["stranger", "host", "store"])
+@pytest.mark.parametrize("caller", ["stranger", "host", "store", "client"])
 async def test_no_request_that_can_be_described_is_a_failure(
     door: Door, caller: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(rates, "FAILED_LOGINS", RateLimitItemPerMinute(1_000_000))
     host = await door.host(pages=3, run=await door.site.prefect_run())
     lease = await door.lease(host, limit=1)
-    headers = {"stranger": {}, "host": host.headers, "store": bearer(STORE_TOKEN)}[caller]
+    async with door.site.database.connect() as db:
+        await add_client(db, "schemathesis", hashed(CLIENT_TOKEN))
+    headers = {
+        "stranger": {},
+        "host": host.headers,
+        "store": bearer(STORE_TOKEN),
+        "client": bearer(CLIENT_TOKEN),
+    }[caller]
     own = {
         "flow_run_id": str(host.run),
         "deployment_id": str(door.site.deployment),
         "lease_id": str(lease),
     }
-    operations: list[Any] = [
-        found.ok() for found in openapi.from_dict(description()).get_all_operations()
-    ]
+    schema = cast(Any, openapi.from_dict(description()))
+    operations: list[Any] = [one.ok() for one in schema.get_all_operations()]
     failed: list[str] = []
     answered: set[int] = set()
 

@@ -5,28 +5,40 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
+from blocks.bucket import INBOXES
 from tasks import watch
 from tests.gateway.conftest import BUCKET, Door, Site
 from tests.gateway.test_notifications import aws
 
-MANY = 1_100
+MANY = 1_010
 """More than one listing answers with."""
 
 
 def put(site: Site, keys: list[str], body: bytes = b"x") -> None:
     with ThreadPoolExecutor(8) as pool:
-        list(pool.map(lambda key: site.put(key, body), keys))
+        list(pool.map(site.put, keys, [body] * len(keys)))
+
+
+def empty(site: Site) -> None:
+    client = site.storage.client()
+    for page in client.get_paginator("list_objects_v2").paginate(Bucket=BUCKET):
+        keys = [one.get("Key", "") for one in page.get("Contents", [])]
+        found = [key for key in keys if key.startswith(INBOXES)]
+        if found:
+            client.delete_objects(
+                Bucket=BUCKET, Delete={"Objects": [{"Key": key} for key in found]}
+            )
 
 
 @pytest.fixture
 async def inbox(at: Site, monkeypatch: pytest.MonkeyPatch) -> Site:
     """The site, with empty inboxes."""
-    client = at.storage.client()
-    for prefix in ("raw/", "uploads/"):
-        found = client.list_objects_v2(Bucket=BUCKET, Prefix=prefix).get("Contents", [])
-        for one in found:
-            client.delete_object(Bucket=BUCKET, Key=one.get("Key", ""))
-    monkeypatch.setattr(watch, "object_created", lambda *_, **__: None)
+
+    def nobody_is_told(_key: str, *, size_bytes: int) -> None:
+        return None
+
+    await asyncio.to_thread(empty, at)
+    monkeypatch.setattr(watch, "object_created", nobody_is_told)
     return at
 
 
