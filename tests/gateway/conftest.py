@@ -8,6 +8,7 @@ a safeguard away, or make a minute a tenth of a second.
 """
 
 import asyncio
+import contextlib
 import json
 import logging
 import shutil
@@ -298,16 +299,26 @@ class Door:
     async def raw(self, *pieces: bytes, seconds: float = 20.0) -> bytes:
         """Send bytes as they are; what came back until the gateway closed the connection."""
         reader, writer = await asyncio.open_connection("127.0.0.1", self.port)
+        # While it is sent: an answer may come, and the connection be reset, before all is sent.
+        answering = asyncio.create_task(_until_closed(reader))
         try:
-            for piece in pieces:
-                writer.write(piece)
-                await writer.drain()
+            with contextlib.suppress(ConnectionError):
+                for piece in pieces:
+                    writer.write(piece)
+                    await writer.drain()
             async with asyncio.timeout(seconds):
-                return await reader.read()
-        except ConnectionError:
-            return b""
+                return await answering
         finally:
+            answering.cancel()
             writer.close()
+
+
+async def _until_closed(reader: asyncio.StreamReader) -> bytes:
+    answer = b""
+    with contextlib.suppress(ConnectionError):
+        while piece := await reader.read(65_536):
+            answer += piece
+    return answer
 
 
 def read(document: UUID, page: int, text: str = "what the page says") -> PageResult:

@@ -90,7 +90,7 @@ async def test_a_token_that_is_forged_or_for_something_else_opens_nothing(door: 
     [
         "update aseagi.session_attempts set expires_at = now() - interval '1 second'",
         "update aseagi.session_attempts set revoked_at = now()",
-        "update aseagi.session_attempts set token_hash = sha256('another')",
+        "update aseagi.session_attempts set token_hash = sha256(id::text::bytea)",
         "update aseagi.ocr_sessions set state = 'closed', close_reason = 'over',"
         " closed_at = now() - interval '61 seconds' where state = 'running'",
     ],
