@@ -26,6 +26,8 @@ from gateway.bodies import BoundedBodies
 from gateway.prefect_api import PrefectAway, PrefectRefused, open_prefect_api
 from gateway.refusals import problems
 from gateway.services import Services
+from gateway.telegram import door as telegram_door
+from gateway.telegram.service import telegram_service
 from schema.host import MAX_RESULT_BYTES
 
 log = logging.getLogger("aseagi.gateway")
@@ -35,6 +37,7 @@ LIMITS = {
     "/host/complete": MAX_RESULT_BYTES,
     # A notification lists the pieces of its file.
     "/events/s3": 1024 * 1024,
+    "/telegram": telegram_door.LIMIT_BYTES,
     **prefect_door.LIMITS,
 }
 """Largest bodies in bytes, by path."""
@@ -51,7 +54,8 @@ async def _lifespan(app: FastAPI) -> AsyncGenerator[None]:
             reading=await load(Reading),
             prefect=prefect,
         )
-        yield
+        async with telegram_service(app.state.services) as app.state.telegram:
+            yield
 
 
 async def _unavailable(_request: Request, error: Exception) -> JSONResponse:
@@ -91,6 +95,7 @@ def create_app() -> FastAPI:
     app.include_router(host.router)
     app.include_router(prefect_door.router)
     app.include_router(events.router)
+    app.include_router(telegram_door.router)
 
     @app.get("/health")
     async def health() -> dict[str, str]:  # pyright: ignore[reportUnusedFunction]
