@@ -56,6 +56,7 @@ class TelegramService:
     worker: Worker
     teller: Teller
     _woken: asyncio.Event = field(default_factory=asyncio.Event)
+    _began: bool = False
     _under_way: set[asyncio.Task[None]] = field(default_factory=set[asyncio.Task[None]])
 
     def wake(self) -> None:
@@ -75,10 +76,7 @@ class TelegramService:
                 loops.create_task(_again_and_again(turn, pause))
 
     async def _work(self) -> None:
-        # A gateway that starts is the only one: whoever claimed something is gone.
         try:
-            while not await _tried(self._free_claims):
-                await asyncio.sleep(TROUBLE_PAUSE)
             while True:
                 self._woken.clear()
                 busy = await _tried(self._take)
@@ -91,18 +89,17 @@ class TelegramService:
                 task.cancel()
             await asyncio.gather(*self._under_way, return_exceptions=True)
 
-    async def _free_claims(self) -> bool:
-        async with self.pool.connection() as db:
-            await free_claims(db)
-        return True
-
     async def _take(self) -> bool:
         """Begin as much as may be under way; whether there may be more soon."""
         async with self.pool.connection() as db:
+            if not self._began:
+                # A gateway that starts is the only one: whoever claimed something is gone.
+                await free_claims(db)
             await close_albums(db, quiet=timedelta(seconds=self.settings.album_seconds))
             free = WORKS_AT_A_TIME - len(self._under_way)
             taken = await claim_work(db, limit=free, ttl=CLAIM) if free > 0 else []
             waits = bool(taken) or await something_waits(db)
+        self._began = True
         for work in taken:
             task = asyncio.create_task(self.worker.do(work))
             self._under_way.add(task)
