@@ -24,6 +24,7 @@ from cli import (
     smoke,
     spending,
     status,
+    telegram,
     up,
 )
 from cli.console import fail
@@ -67,6 +68,7 @@ for module in (
     costs,
     spending,
     deploy,
+    telegram,
     demo,
     marketplace,
 ):

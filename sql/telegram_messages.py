@@ -41,6 +41,7 @@ class ToTell:
     reply_to: int | None
     wanted: str
     message_id: int | None
+    attempts: int
 
 
 async def next_to_tell(db: Connection, *, limit: int) -> list[ToTell]:
@@ -48,7 +49,7 @@ async def next_to_tell(db: Connection, *, limit: int) -> list[ToTell]:
     async with db.cursor(row_factory=class_row(ToTell)) as cursor:
         await cursor.execute(
             """
-            select distinct on (chat_id) id, chat_id, reply_to, wanted, message_id
+            select distinct on (chat_id) id, chat_id, reply_to, wanted, message_id, attempts
             from aseagi.telegram_messages
             where given_up is null and (shown is null or shown <> wanted) and due_at <= now()
             order by chat_id, message_id is not null, id limit %s

@@ -43,7 +43,7 @@ def safe_name(name: str | None, *, otherwise: str) -> str:
     plain = plain.replace("/", "-").replace("\\", "-")
     plain = "".join(one if one.isprintable() else " " for one in plain)
     plain = " ".join(plain.split())
-    path = PurePosixPath(plain.lstrip(". ").rstrip(" ") or otherwise)
+    path = PurePosixPath(plain.strip(". -") or otherwise)
     ending = path.suffix if len(path.suffix.encode()) <= LONGEST_ENDING_BYTES else ""
     stem = path.name[: len(path.name) - len(ending)]
     return (_cut(stem, LONGEST_NAME_BYTES).strip() or otherwise) + ending

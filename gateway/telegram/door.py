@@ -6,6 +6,7 @@ written down, or is nothing that ever could be worked on. Telegram repeats the r
 """
 
 import hmac
+import json
 import logging
 
 from fastapi import APIRouter, HTTPException, Request, Response
@@ -62,16 +63,25 @@ def _understood(body: bytes) -> tuple[Message | None, int]:
     Something else is answered 200 all the same: Telegram would repeat it, and hold back what
     follows.
     """
+    told = _storable(body)
     try:
-        update = Update.model_validate_json(body)
+        update = Update.model_validate_json(told)
     except ValidationError:
         try:
-            number = Numbered.model_validate_json(body).update_id
+            number = Numbered.model_validate_json(told).update_id
         except ValidationError:
             raise HTTPException(400, "This is no update of Telegram.") from None
         log.warning("update %d is of a kind that is not understood", number)
         return None, number
     return update.message, update.update_id
+
+
+def _storable(body: bytes) -> bytes:
+    """The same JSON without halves of characters, which no strict reader takes."""
+    try:
+        return json.dumps(json.loads(body), ensure_ascii=False).encode("utf-8", "replace")
+    except (ValueError, RecursionError):
+        raise HTTPException(400, "This is no update of Telegram.") from None
 
 
 def _is_heard(service: TelegramService, message: Message, update_id: int) -> bool:

@@ -12,6 +12,7 @@ from datetime import timedelta
 from typing import TYPE_CHECKING
 
 from gateway.telegram.links import Links
+from gateway.telegram.trouble import where
 from sql.connection import Pool
 from sql.telegram_messages import ToTell, give_up, next_to_tell, rest_chat, told, try_later
 
@@ -24,6 +25,7 @@ CHAT_REST = timedelta(seconds=1)
 EDIT_REST = timedelta(seconds=2)
 CHATS_AT_A_TIME = 4
 TELL_SECONDS = 45.0
+TRIES = 2
 REFUSED_TOKEN_WAIT = timedelta(seconds=60)
 
 
@@ -60,16 +62,19 @@ class Teller:
             log.warning("Telegram refuses the bot's token; see the block aseagi-telegram/aseagi")
             await self._rest(message, REFUSED_TOKEN_WAIT)
         except (error.Forbidden, error.ChatMigrated) as refused:
-            await self._give_up(message, refused)
+            await self._give_up(message, str(refused))
         except error.BadRequest as refused:
             if "not modified" in str(refused).lower() and message.message_id is not None:
                 await self._told(message, message.message_id)
             else:
-                await self._give_up(message, refused)
+                await self._give_up(message, str(refused))
         except (error.TelegramError, TimeoutError) as away:
             log.warning("chat %d cannot be told now: %s", message.chat_id, type(away).__name__)
             async with self.pool.connection() as db:
                 await try_later(db, message)
+        except Exception as mistake:  # noqa: BLE001 - of one message, which others need not wait for
+            log.warning("message %d cannot be told: %s", message.id, where(mistake))
+            await self._try_again_or_give_up(message)
         else:
             await self._told(message, message_id)
         self._rests_until[message.chat_id] = (
@@ -108,13 +113,21 @@ class Teller:
         async with self.pool.connection() as db:
             await told(db, message, message_id=message_id, rest=EDIT_REST)
 
+    async def _try_again_or_give_up(self, message: ToTell) -> None:
+        """For an error that nobody foresaw: it may have been sent, so not again and again."""
+        if message.attempts >= TRIES:
+            await self._give_up(message, "an error nobody foresaw")
+            return
+        async with self.pool.connection() as db:
+            await try_later(db, message)
+
     async def _rest(self, message: ToTell, wait: timedelta) -> None:
         async with self.pool.connection() as db:
             await rest_chat(db, message.chat_id, wait)
 
-    async def _give_up(self, message: ToTell, refused: Exception) -> None:
+    async def _give_up(self, message: ToTell, refused: str) -> None:
         # What follows a colon may repeat a part of the message.
-        reason = str(refused).partition(":")[0]
+        reason = refused.partition(":")[0]
         log.warning("message %d is given up: %s", message.id, reason)
         async with self.pool.connection() as db:
             await give_up(db, message, reason)

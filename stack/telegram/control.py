@@ -39,6 +39,17 @@ from stack.telegram.methods import chat_of
 from stack.telegram.refusals import bad_request, not_found
 from stack.telegram.settings import NOTICE
 
+_STICKER: dict[str, Any] = {
+    "file_id": "CAACAgIAAxkBAAE",
+    "file_unique_id": "AgADAAE",
+    "type": "regular",
+    "width": 512,
+    "height": 512,
+    "is_animated": False,
+    "is_video": False,
+    "emoji": "👍",
+}
+
 Form = TypeVar("Form", bound=BaseModel)
 
 THUMBNAIL = (90, 90)
@@ -132,7 +143,7 @@ def _content(desk: Desk, what: _Sending, content: bytes) -> dict[str, Any]:
         case "photo":
             return {"photo": _photo(desk, content)}
         case "sticker":
-            return {"sticker": {"file_id": "sticker", "emoji": "👍"}}
+            return {"sticker": _STICKER}
         case "document":
             ending = PurePosixPath(what.file_name or "").suffix
             size = what.size if what.size is not None else len(content)

@@ -1,6 +1,6 @@
 """Telegram at the real gateway: a rehearsal of the Bot API, Postgres and an S3 server.
 
-    office     the gateway serves, the webhook is set; nobody is allowed but `office.ada`
+office     the gateway serves, the webhook is set; nobody is allowed but `office.ada`
 """
 
 import tempfile

@@ -1,8 +1,11 @@
 """A photo, a file, an album: what becomes of them, and what the chat is told."""
 
 import hashlib
+import tempfile
+from pathlib import Path
 
 import httpx
+import pypdfium2 as pdfium
 
 from schema.failures import Failure, Stage
 from tests.gateway_telegram.office import Office
@@ -33,7 +36,8 @@ async def test_a_photo_becomes_a_document_and_the_chat_shows_its_analysis_with_a
     assert matter == "smith-v-jones"
     assert await office.original(document_id) == content
     [link] = office.ada.links()
-    assert httpx.get(link, trust_env=False).content == content
+    async with httpx.AsyncClient(trust_env=False) as anybody:
+        assert (await anybody.get(link)).content == content
     await office.all_told()
     status, analysis = office.ada.heard()
     assert status["text"].endswith("done")
@@ -83,10 +87,8 @@ async def test_an_album_is_one_document_with_its_pages_in_order(office: Office) 
 
 
 async def test_files_of_an_album_that_are_pdfs_are_documents_of_their_own(office: Office) -> None:
-    import pypdfium2 as pdfium
-
-    office.ada.hands_in(blank_pdf(pdfium, 1), "a.pdf", album="mixed", caption="two contracts")
-    office.ada.hands_in(blank_pdf(pdfium, 2), "b.pdf", album="mixed")
+    office.ada.hands_in(blank_pdf(1), "a.pdf", album="mixed", caption="two contracts")
+    office.ada.hands_in(blank_pdf(2), "b.pdf", album="mixed")
     office.ada.photographs(photo(6), album="mixed")
     await office.arrived(3)
     arrivals = await office.arrivals()
@@ -96,15 +98,13 @@ async def test_files_of_an_album_that_are_pdfs_are_documents_of_their_own(office
     await office.hears("3 files", "3 done")
 
 
-def blank_pdf(pdfium: object, pages: int) -> bytes:
-    import io
-
-    pdf = pdfium.PdfDocument.new()  # pyright: ignore
-    for _ in range(pages):
-        pdf.new_page(612, 792)
-    out = io.BytesIO()
-    pdf.save(out)
-    return out.getvalue()
+def blank_pdf(pages: int) -> bytes:
+    with tempfile.TemporaryDirectory() as folder:
+        pdf = pdfium.PdfDocument.new()
+        for _ in range(pages):
+            pdf.new_page(612, 792)
+        pdf.save(Path(folder) / "blank.pdf")
+        return (Path(folder) / "blank.pdf").read_bytes()
 
 
 async def test_a_piece_that_comes_after_its_album_was_closed_is_a_document_of_its_own(
