@@ -13,7 +13,9 @@ from psycopg.types.json import Jsonb
 
 from sql.connection import Connection, only_row
 
-MAX_ATTEMPTS = 5
+MAX_ATTEMPTS = 10
+"""A gateway that is killed uses one of whatever it had begun, and what it had begun is innocent as a
+rule: pictures are decoded in a process of their own, and nothing is whole in memory."""
 LONGEST_WAIT = timedelta(minutes=5)
 
 
@@ -122,9 +124,9 @@ class Work:
 
 
 async def claim_work(db: Connection, *, limit: int, ttl: timedelta) -> list[Work]:
-    """Take up to `limit` pieces of work, oldest first, counting the attempt.
+    """Take up to `limit` pieces of work, counting the attempt.
 
-    Rows that others hold are skipped. A claim that runs out is free again.
+    What was begun least often first, so that one that kills its worker holds nobody up. Rows that others hold are skipped. A claim that runs out is free again.
     """
     cursor = await db.execute(
         """
@@ -134,7 +136,7 @@ async def claim_work(db: Connection, *, limit: int, ttl: timedelta) -> list[Work
             select update_id from aseagi.telegram_updates
             where settled_at is null and lead = update_id and due_at <= now()
                 and (claimed_until is null or claimed_until < now())
-            order by update_id limit %s for update skip locked
+            order by attempts, update_id limit %s for update skip locked
         )
         returning update_id
         """,

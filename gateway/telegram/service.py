@@ -57,6 +57,7 @@ class TelegramService:
     teller: Teller
     _woken: asyncio.Event = field(default_factory=asyncio.Event)
     _began: bool = False
+    _listening_since: float | None = None
     _under_way: set[asyncio.Task[None]] = field(default_factory=set[asyncio.Task[None]])
 
     def wake(self) -> None:
@@ -95,7 +96,8 @@ class TelegramService:
             if not self._began:
                 # A gateway that starts is the only one: whoever claimed something is gone.
                 await free_claims(db)
-            await close_albums(db, quiet=timedelta(seconds=self.settings.album_seconds))
+            if self._has_listened():
+                await close_albums(db, quiet=timedelta(seconds=self.settings.album_seconds))
             free = WORKS_AT_A_TIME - len(self._under_way)
             taken = await claim_work(db, limit=free, ttl=CLAIM) if free > 0 else []
             waits = bool(taken) or await something_waits(db)
@@ -105,6 +107,12 @@ class TelegramService:
             self._under_way.add(task)
             task.add_done_callback(self._done)
         return waits
+
+    def _has_listened(self) -> bool:
+        """Whether an album's pieces that came while nobody listened had time to come again."""
+        now = asyncio.get_running_loop().time()
+        self._listening_since = self._listening_since or now
+        return now - self._listening_since > self.settings.album_seconds
 
     def _done(self, task: asyncio.Task[None]) -> None:
         self._under_way.discard(task)

@@ -44,7 +44,7 @@ def object_store() -> Iterator[ObjectStore]:
 @pytest.fixture(scope="session")
 def shared_town() -> Generator[Town]:
     with tempfile.TemporaryDirectory(prefix="aseagi-telegram-") as folder:
-        town = open_town(settings_in(Path(folder)))
+        town = open_town(settings_in(Path(folder), longest_repeat_seconds=0.4))
         yield town
         town.running.stop()
 
