@@ -14,8 +14,8 @@ from psycopg.types.json import Jsonb
 from sql.connection import Connection, only_row
 
 MAX_ATTEMPTS = 10
-"""A gateway that is killed uses one of whatever it had begun, and what it had begun is innocent as a
-rule: pictures are decoded in a process of their own, and nothing is whole in memory."""
+"""A gateway that is killed uses one of whatever it had begun, and that is innocent as a rule:
+pictures are decoded in a process of their own, and nothing is whole in memory."""
 LONGEST_WAIT = timedelta(minutes=5)
 
 
@@ -126,7 +126,8 @@ class Work:
 async def claim_work(db: Connection, *, limit: int, ttl: timedelta) -> list[Work]:
     """Take up to `limit` pieces of work, counting the attempt.
 
-    What was begun least often first, so that one that kills its worker holds nobody up. Rows that others hold are skipped. A claim that runs out is free again.
+    What was begun least often first, so that one that kills its worker holds nobody up. Rows
+    that others hold are skipped. A claim that runs out is free again.
     """
     cursor = await db.execute(
         """

@@ -59,7 +59,7 @@ def documents_told(person: Person) -> int:
 async def test_a_gateway_killed_again_and_again_does_everything_once_and_answers_every_chat(
     closed_office: Office,
 ) -> None:
-    office, luck = closed_office, random.Random(7)
+    office, luck = closed_office, random.Random(7)  # noqa: S311 - when to kill is no secret
     people = [office.ada, *(office.town.person(name) for name in ("Bea", "Cy", "Dan"))]
     office.settings = {
         "allowed_user_ids": [person.id for person in people],
@@ -108,7 +108,7 @@ async def test_a_gateway_killed_again_and_again_does_everything_once_and_answers
     assert len(await office.documents()) == 4 * 7
     assert [pages for *_, pages in await office.documents()].count(3) == 4
     listed = office.store.client().list_objects_v2(Bucket="telegram", Prefix="uploads/killed/")
-    assert {key for key, _, _ in arrivals} == {one["Key"] for one in listed.get("Contents", [])}
+    assert {key for key, _, _ in arrivals} == {one.get("Key") for one in listed.get("Contents", [])}
     for person in people:
         assert documents_told(person) >= 7, person.texts()
         assert any("Documents:" in text for text in person.texts())

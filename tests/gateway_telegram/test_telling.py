@@ -147,16 +147,24 @@ async def test_old_updates_and_what_was_said_of_them_are_forgotten(office: Offic
     await office.all_told()
     async with office.house.transaction():
         assert await forget_settled(office.house.db, older_than=timedelta(days=1)) == 0
-    for table in ("updates", "messages", "replies"):
-        column = {"updates": "settled_at", "messages": "created_at", "replies": "ended_at"}[table]
-        await office.house.owner.execute(
-            f"update aseagi.telegram_{table} set {column} = {column} - interval '2 days'".encode()
+    await office.house.owner.execute(
+        """
+        with updates as (
+            update aseagi.telegram_updates set settled_at = settled_at - interval '2 days'
+        ), messages as (
+            update aseagi.telegram_messages set created_at = created_at - interval '2 days'
         )
+        update aseagi.telegram_replies set ended_at = ended_at - interval '2 days'
+        """
+    )
     async with office.house.transaction():
         assert await forget_settled(office.house.db, older_than=timedelta(days=1)) == 1
-    for table in ("updates", "messages", "replies", "files"):
-        cursor = await office.house.owner.execute(
-            f"select count(*) from aseagi.telegram_{table}".encode()
-        )
-        assert await cursor.fetchone() == (0,)
+    assert await office.house.one(
+        """
+        select (select count(*) from aseagi.telegram_updates)
+            + (select count(*) from aseagi.telegram_messages)
+            + (select count(*) from aseagi.telegram_replies)
+            + (select count(*) from aseagi.telegram_files)
+        """
+    ) == 0
     assert len(await office.documents()) == 1
