@@ -11,6 +11,7 @@ import typer
 from cli import (
     add,
     analyse,
+    clients,
     costs,
     demo,
     deploy,
@@ -57,6 +58,7 @@ for module in (
     up,
     estimate,
     add,
+    clients,
     process,
     status,
     search,

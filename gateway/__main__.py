@@ -1,6 +1,9 @@
 """Run the gateway: `python -m gateway --port 8300`. Finds everything else in Prefect's blocks."""
 
 import argparse
+import os
+import tempfile
+from pathlib import Path
 
 import uvicorn
 
@@ -13,9 +16,11 @@ def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m gateway", description=__doc__)
     parser.add_argument("--host", default="127.0.0.1", help="address to listen on")
     parser.add_argument("--port", type=int, required=True, help="port to listen on")
+    parser.add_argument("--spool", type=Path, help="folder for uploads on their way")
     options = parser.parse_args()
+    spool = options.spool or Path(tempfile.gettempdir(), f"aseagi-{options.port}-{os.getuid()}")
     uvicorn.run(
-        create_app(),
+        create_app(spool_dir=spool),
         host=options.host,
         port=options.port,
         log_level="warning",

@@ -8,6 +8,7 @@ be retried. What a request said is never repeated in a refusal.
 import logging
 from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
+from pathlib import Path
 
 import psycopg
 from botocore.exceptions import BotoCoreError, ClientError
@@ -21,23 +22,32 @@ from blocks.gateway import Gateway
 from blocks.loading import load
 from blocks.object_storage import ObjectStorage
 from blocks.reading import Reading
-from gateway import events, host, prefect_door
+from gateway import events, host, large_uploads, prefect_door, upload_page, uploads
 from gateway.bodies import BoundedBodies
 from gateway.prefect_api import PrefectAway, PrefectRefused, open_prefect_api
 from gateway.refusals import problems
 from gateway.services import Services
+from gateway.spooling import open_spool
 from gateway.telegram import door as telegram_door
 from gateway.telegram.service import telegram_service
+from schema.failures import BadInput
+from schema.files import MAX_BYTES
 from schema.host import MAX_RESULT_BYTES
 
 log = logging.getLogger("aseagi.gateway")
 
 POOL_SIZE = 8
+RECEIVING, STORING = 64, 8
+"""Files being received at a time, and being put into the bucket."""
+
 LIMITS = {
     "/host/complete": MAX_RESULT_BYTES,
     # A notification lists the pieces of its file.
     "/events/s3": 1024 * 1024,
     "/telegram": telegram_door.LIMIT_BYTES,
+    "/uploads/": 1024 * 1024,
+    "/uploads": MAX_BYTES,
+    "/upload/": MAX_BYTES,
     **prefect_door.LIMITS,
 }
 """Largest bodies in bytes, by path."""
@@ -53,6 +63,7 @@ async def _lifespan(app: FastAPI) -> AsyncGenerator[None]:
             gateway=await load(Gateway),
             reading=await load(Reading),
             prefect=prefect,
+            spool=open_spool(app.state.spool_dir, receiving=RECEIVING, storing=STORING),
         )
         async with telegram_service(app.state.services) as app.state.telegram:
             yield
@@ -77,18 +88,27 @@ async def _invalid(_request: Request, error: Exception) -> JSONResponse:
     return JSONResponse({"detail": found}, status_code=422)
 
 
+async def _bad_input(_request: Request, error: Exception) -> JSONResponse:
+    return JSONResponse({"detail": str(error)}, status_code=422)
+
+
 async def _does_not_fit(_request: Request, error: Exception) -> JSONResponse:
     log.warning("a request does not fit the tables: %s", type(error).__name__)
     return JSONResponse({"detail": "A value cannot be stored."}, status_code=422)
 
 
-def create_app() -> FastAPI:
-    """Build the application; it connects when it starts, not here."""
+def create_app(*, spool_dir: Path) -> FastAPI:
+    """Build the application; it connects when it starts, not here.
+
+    `spool_dir` is a folder of its own for uploads on their way; what lies there is removed.
+    """
     app = FastAPI(title="ASEAGI gateway", lifespan=_lifespan)
+    app.state.spool_dir = spool_dir
     for away in (psycopg.OperationalError, PoolTimeout, BotoCoreError, ClientError, PrefectAway):
         app.add_exception_handler(away, _unavailable)
     for wrong in (psycopg.DataError, psycopg.IntegrityError):
         app.add_exception_handler(wrong, _does_not_fit)
+    app.add_exception_handler(BadInput, _bad_input)
     app.add_exception_handler(PrefectRefused, _prefect_refused)
     app.add_exception_handler(RequestValidationError, _invalid)
     app.add_middleware(BoundedBodies, limits=LIMITS)
@@ -96,6 +116,10 @@ def create_app() -> FastAPI:
     app.include_router(prefect_door.router)
     app.include_router(events.router)
     app.include_router(telegram_door.router)
+    app.include_router(uploads.router)
+    app.include_router(large_uploads.router)
+    app.include_router(upload_page.router)
+    app.include_router(upload_page.linked)
 
     @app.get("/health")
     async def health() -> dict[str, str]:  # pyright: ignore[reportUnusedFunction]

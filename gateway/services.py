@@ -8,6 +8,7 @@ from blocks.gateway import Gateway
 from blocks.object_storage import ObjectStorage
 from blocks.reading import Reading
 from gateway.prefect_api import PrefectApi
+from gateway.spooling import Spool
 from sql.connection import Pool
 
 
@@ -20,6 +21,7 @@ class Services:
     gateway: Gateway
     reading: Reading
     prefect: PrefectApi
+    spool: Spool
 
 
 def services(request: Request) -> Services:

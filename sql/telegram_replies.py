@@ -232,8 +232,8 @@ async def files_of(db: Connection, reply_id: UUID) -> list[SentFile]:
             """
             with file as (
                 select file.*, link.id is not null as is_link,
-                    coalesce(link.expires_at < now() and link.used_at is null, false)
-                        as link_expired,
+                    coalesce(link.key is null and (link.expires_at < now()
+                        or link.used_at < now() - interval '1 hour'), false) as link_expired,
                     coalesce(file.key, link.key) as its_key,
                     coalesce(file.etag, link.etag) as its_etag,
                     coalesce(file.size_bytes, link.size_bytes) as its_size

@@ -172,7 +172,7 @@ async def running_service(using: Services, settings: Telegram) -> AsyncGenerator
         service = TelegramService(
             settings,
             using.pool,
-            Worker(using.pool, using.storage, Fetcher(bot, client), links),
+            Worker(using.pool, using.storage, using.spool, Fetcher(bot, client), links),
             Teller(using.pool, bot, links),
         )
         loops = asyncio.create_task(service.run())

@@ -198,7 +198,7 @@ def reason_of(file: SentFile) -> str:
     if file.refused is not None:
         return file.refused
     if file.is_link and not file.stored:
-        return "The upload link was not used in time. Send the file again for a new one."
+        return "Nothing came through the upload link. Send the file again for a new one."
     if file.arrival_state == "superseded":
         return "It was gone before it could be read. Send it again."
     error = file.arrival_error or file.job_error or {}

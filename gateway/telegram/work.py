@@ -7,7 +7,6 @@ of it is one transaction with the work's end.
 
 import asyncio
 import logging
-import tempfile
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from datetime import timedelta
@@ -20,6 +19,8 @@ from psycopg_pool import PoolTimeout
 from blocks.inbox import Content, Origin, inbox_key, look, put_in_inbox
 from blocks.object_storage import ObjectStorage
 from blocks.wakeups import object_created
+from gateway.spooling import Spool
+from gateway.storing import record
 from gateway.telegram.binding import bind
 from gateway.telegram.captions import Caption, read_captions, safe_name
 from gateway.telegram.commands import answer
@@ -31,7 +32,7 @@ from gateway.telegram.wording import LATE, plain, upload
 from schema.failures import AseagiError, BadInput
 from schema.files import JPEG, PNG
 from schema.lanes import Lane
-from sql.arrivals import SeenObject, keep_note, notice
+from sql.arrivals import SeenObject
 from sql.connection import Connection, Pool
 from sql.telegram_messages import say
 from sql.telegram_replies import (
@@ -121,6 +122,11 @@ class Outcome:
         return self.content is not None and self.content.media_type in {JPEG, PNG}
 
     @property
+    def origin(self) -> Origin:
+        """Where it comes from, as it is kept with it."""
+        return Origin(SOURCE, self.sent.message.sender.called, Lane.NOW, path=self.name)
+
+    @property
     def told(self) -> NewFile:
         """As the chat is told of it."""
         remark = self.remark or (LATE if self.sent.piece.late else None)
@@ -133,6 +139,7 @@ class Worker:
 
     pool: Pool
     storage: ObjectStorage
+    spool: Spool
     fetcher: Fetcher
     links: Links
     _joining: asyncio.Lock = field(default_factory=asyncio.Lock)
@@ -166,9 +173,9 @@ class Worker:
         except BadInput as error:
             await self._end(work, [_refused(one, str(error)) for one in files], Caption(None, None))
             return
-        with tempfile.TemporaryDirectory(prefix="aseagi-telegram-") as folder:
-            fetched = [await self._fetch(one, Path(folder)) for one in files]
-            outcomes = await _bound(fetched, Path(folder))
+        with self.spool.folder() as folder:
+            fetched = [await self._fetch(one, folder) for one in files]
+            outcomes = await _bound(fetched, folder)
             kept = [await self._store(one, caption) for one in outcomes]
         await self._end(work, kept, caption)
 
@@ -207,14 +214,16 @@ class Worker:
         if outcome.path is None or outcome.content is None:
             return outcome
         try:
-            put = await asyncio.to_thread(
-                put_in_inbox,
-                self.storage,
-                outcome.path,
-                inbox_key(outcome.name, caption.matter),
-                outcome.content,
-                Origin(SOURCE, outcome.sent.message.sender.called, Lane.NOW, path=outcome.name),
-            )
+            key = inbox_key(outcome.name, caption.matter)
+            async with self.spool.storing:
+                put = await asyncio.to_thread(
+                    put_in_inbox,
+                    self.storage,
+                    outcome.path,
+                    key,
+                    outcome.content,
+                    outcome.origin,
+                )
         except BadInput as error:
             return replace(outcome, path=None, content=None, refused=str(error))
         stored = put.stored
@@ -236,7 +245,9 @@ class Worker:
                 if one.refused is not None:
                     await keep_refused(db, one.sent.update_id, one.refused)
                 if one.stored is not None:
-                    new += await _arrive(db, one.sent.update_id, one.stored, caption.note)
+                    await keep_stored(db, one.sent.update_id, one.stored)
+                    if await record(db, one.stored, origin=one.origin, note=caption.note):
+                        new.append(one.stored)
             await end_empty_replies(db, work.chat_id)
         for seen in new:
             object_created(seen.key, size_bytes=seen.size_bytes)
@@ -302,17 +313,6 @@ async def _bound(fetched: Sequence[Outcome], folder: Path) -> list[Outcome]:
     content = await asyncio.to_thread(look, path)
     whole = Outcome(first.sent, first.sent.bound_name, path, content)
     return [whole if one is first else one for one in fetched if one is first or not one.is_picture]
-
-
-async def _arrive(
-    db: Connection, update_id: int, seen: SeenObject, note: str | None
-) -> list[SeenObject]:
-    """Record the arrival with its note; what is new of it."""
-    new = await notice(db, [seen], source=SOURCE, lane=Lane.NOW)
-    if note is not None:
-        await keep_note(db, seen, note)
-    await keep_stored(db, update_id, seen)
-    return [seen] if new else []
 
 
 def _is_too_large(sent: Sent) -> bool:

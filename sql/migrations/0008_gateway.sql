@@ -13,16 +13,14 @@ create table aseagi.api_clients (
     revoked_at timestamptz,
     last_used_at timestamptz
 );
--- One valid client of a name, so that a name says which is meant.
-create unique index api_clients_name on aseagi.api_clients (name) where revoked_at is null;
-
 -- A large file on its way to the bucket, in parts, past the gateway:
 --
 --     open --all parts are there, and it is what was declared--> done
 --          --given up, or out of time-------------------------> aborted
 create table aseagi.multipart_uploads (
     id uuid primary key default gen_random_uuid(),
-    client_id uuid not null references aseagi.api_clients on delete cascade,
+    client_id uuid not null,
+    submitted_by text not null,
     key text not null,
     s3_upload_id text not null,
     size_bytes bigint not null check (size_bytes > 0),

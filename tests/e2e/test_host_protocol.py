@@ -8,6 +8,7 @@ from collections.abc import AsyncGenerator
 from dataclasses import dataclass
 from datetime import timedelta
 from decimal import Decimal
+from pathlib import Path
 from uuid import UUID, uuid4
 
 import httpx
@@ -20,6 +21,7 @@ from blocks.reading import Reading
 from gateway.app import create_app
 from gateway.prefect_api import open_prefect_api
 from gateway.services import Services
+from gateway.spooling import open_spool
 from schema.failures import Failure, Stage
 from schema.host import (
     MAX_RESULT_BYTES,
@@ -86,20 +88,21 @@ def _bearer(token: str) -> dict[str, str]:
 
 
 @pytest.fixture
-async def door(stack: Stack) -> AsyncGenerator[Door]:
+async def door(stack: Stack, tmp_path: Path) -> AsyncGenerator[Door]:
     name = f"door_{uuid4().hex[:12]}"
     stack.servers.postgres.create_database_if_missing(name)
     migrate(stack.servers.postgres.dsn(name))
     gateway = await load(Gateway)
     dsn = stack.servers.postgres.dsn(name, "aseagi_app")
     async with make_pool(dsn, max_size=4) as pool, open_prefect_api() as prefect:
-        app = create_app()
+        app = create_app(spool_dir=tmp_path / "spool")
         app.state.services = Services(
             pool=pool,
             storage=await load(ObjectStorage),
             gateway=gateway,
             reading=Reading(),
             prefect=prefect,
+            spool=open_spool(tmp_path / "spool", receiving=4, storing=2),
         )
         transport = httpx.ASGITransport(app)
         async with httpx.AsyncClient(transport=transport, base_url="http://gateway") as http:

@@ -65,7 +65,7 @@ async def closed_office(
     port = reserve_ports(tmp_path, ("gateway",))["gateway"]
     with temporary_settings({PREFECT_API_URL: None, PREFECT_API_KEY: "nobody's"}):
         async with make_pool(house.app_dsn, max_size=4) as pool:
-            yield Office(house, town, pool, object_store, port, town.person())
+            yield Office(house, town, pool, object_store, port, tmp_path / "spool", town.person())
 
 
 @pytest.fixture

@@ -10,6 +10,7 @@ from collections.abc import AsyncGenerator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from datetime import timedelta
+from pathlib import Path
 from typing import Any
 from uuid import UUID, uuid4
 
@@ -41,6 +42,7 @@ class Office:
     pool: Pool
     store: ObjectStore
     port: int
+    spool: Path
     ada: Person
     settings: dict[str, Any] = field(default_factory=dict[str, Any])
     service: TelegramService | None = None
@@ -56,6 +58,7 @@ class Office:
             "port": self.port,
             "dsn": self.house.app_dsn,
             "bucket": BUCKET,
+            "spool": str(self.spool),
             "s3_url": self.store.endpoint_url,
             "s3_access_key": self.store.access_key,
             "s3_secret_key": self.store.secret_key,

@@ -11,6 +11,7 @@ import socket
 import sys
 from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
+from pathlib import Path
 from typing import Any
 
 import httpx
@@ -25,6 +26,7 @@ from blocks.telegram import Telegram
 from gateway.app import create_app
 from gateway.prefect_api import PrefectApi
 from gateway.services import Services
+from gateway.spooling import open_spool
 from gateway.telegram.service import TelegramService, running_service
 from sql.connection import make_pool
 
@@ -53,8 +55,9 @@ async def serving(told: dict[str, Any]) -> AsyncGenerator[TelegramService]:
             ),
             reading=Reading(),
             prefect=PrefectApi(nowhere),
+            spool=open_spool(Path(told["spool"]), receiving=4, storing=4),
         )
-        app = create_app()
+        app = create_app(spool_dir=Path(told["spool"]))
         app.state.services = services
         async with running_service(services, settings) as app.state.telegram:
             with listening(told["port"]) as there:

@@ -159,12 +159,15 @@ async def test_old_updates_and_what_was_said_of_them_are_forgotten(office: Offic
     )
     async with office.house.transaction():
         assert await forget_settled(office.house.db, older_than=timedelta(days=1)) == 1
-    assert await office.house.one(
-        """
+    assert (
+        await office.house.one(
+            """
         select (select count(*) from aseagi.telegram_updates)
             + (select count(*) from aseagi.telegram_messages)
             + (select count(*) from aseagi.telegram_replies)
             + (select count(*) from aseagi.telegram_files)
         """
-    ) == 0
+        )
+        == 0
+    )
     assert len(await office.documents()) == 1
