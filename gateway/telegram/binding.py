@@ -29,6 +29,9 @@ MOST_PIXELS = 50_000_000
 POINTS_PER_PIXEL = 72 / 200
 """200 dots per inch, at which pages of PDFs are read: a page shows each pixel once."""
 
+HAIR = 0.001
+"""Points a page is narrower, so that no rounding makes it one pixel wider than its picture."""
+
 _CODE = Path(__file__).resolve().parents[2]
 _REFUSED = 3
 _ORIENTATION = 0x0112
@@ -100,7 +103,7 @@ def _add_page(pdf: "pdfium.PdfDocument", picture: Path) -> None:
     across, down = _PLACES.get(orientation, _PLACES[1])
     if across[0] == 0:
         width, height = height, width
-    page_width, page_height = width * POINTS_PER_PIXEL, height * POINTS_PER_PIXEL
+    page_width, page_height = (size * POINTS_PER_PIXEL - HAIR for size in (width, height))
     page = pdf.new_page(page_width, page_height)
     placed.set_matrix(
         pdfium.PdfMatrix(
