@@ -17,7 +17,7 @@ UV_VERSION := 0.13.9
 PYTEST_WORKERS ?= 2
 
 .DEFAULT_GOAL := help
-.PHONY: help vastai host demo up test check lint lint-image types imports pytest image bench bench-throughput bench-close bench-soak bench-rented bench-ocr bench-ocr-feed bench-analyst bench-claude bench-gateway bench-image bench-search samples lock clean
+.PHONY: help vastai host demo up test check lint lint-image types imports pytest image bench bench-throughput bench-close bench-soak bench-rented bench-ocr bench-ocr-feed bench-analyst bench-claude bench-gateway bench-image bench-search bench-watch samples lock clean
 
 help: ## Show this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 20
@@ -125,6 +125,9 @@ bench-image: $(HOST_READY) ## What the image of a rented host weighs, package by
 
 bench-search: $(READY) ## Recall of search by words, by meaning and fused; times over 100,000 pages
 	@$(BIN)/python -m bench.search
+
+bench-watch: $(READY) ## 100,000 objects in the bucket, listed by the watch: seconds, and none missed
+	@$(BIN)/python -m bench.watch
 
 samples: $(READY) ## Make samples/ again
 	@$(BIN)/python -m samples.make

@@ -23,7 +23,7 @@ from urllib.parse import quote, unquote
 
 from botocore.exceptions import BotoCoreError, ClientError
 
-from blocks.object_storage import INBOXES, UPLOADS, ObjectStorage
+from blocks.bucket import INBOXES, UPLOADS, Bucket
 from schema.failures import BadInput
 from schema.files import HEAD_BYTES, media_type_of
 from schema.lanes import Lane
@@ -174,7 +174,7 @@ def look(path: Path) -> Content:
     return Content(media_type, size, md5.hexdigest(), sha256.hexdigest())
 
 
-def find_same(storage: ObjectStorage, key: str, content: Content) -> StoredObject | None:
+def find_same(storage: Bucket, key: str, content: Content) -> StoredObject | None:
     """The object that holds this content under `key` or the name beside it; blocking."""
     for name in (key, beside(key, content.sha256)):
         stored = find_object(storage, name)
@@ -185,9 +185,7 @@ def find_same(storage: ObjectStorage, key: str, content: Content) -> StoredObjec
     return None
 
 
-def put_in_inbox(
-    storage: ObjectStorage, path: Path, key: str, content: Content, origin: Origin
-) -> Put:
+def put_in_inbox(storage: Bucket, path: Path, key: str, content: Content, origin: Origin) -> Put:
     """Store the file under `key`, or beside it if something else lies there; blocking.
 
     Safe to repeat: the same content is found again. Raises `BadInput` when other files
@@ -204,7 +202,7 @@ def put_in_inbox(
     raise BadInput("Other files have both names it could be given.")
 
 
-def find_object(storage: ObjectStorage, key: str) -> StoredObject | None:
+def find_object(storage: Bucket, key: str) -> StoredObject | None:
     """What lies under `key`, if anything does; blocking."""
     try:
         head = storage.client().head_object(Bucket=storage.bucket, Key=key)
@@ -227,9 +225,7 @@ def _as_put(key: str, content: Content) -> StoredObject:
     return StoredObject(key, content.md5, content.size_bytes, content.sha256)
 
 
-def _put_first(
-    storage: ObjectStorage, path: Path, key: str, content: Content, origin: Origin
-) -> bool:
+def _put_first(storage: Bucket, path: Path, key: str, content: Content, origin: Origin) -> bool:
     """Upload the file if nothing lies under `key`; False if something does by now."""
     metadata = {**origin.metadata(), "sha256": content.sha256}
     put = _put_whole if content.size_bytes <= PART_BYTES else _put_in_parts
@@ -245,7 +241,7 @@ def _put_first(
 
 
 def _put_whole(
-    storage: ObjectStorage,
+    storage: Bucket,
     path: Path,
     key: str,
     content: Content,
@@ -264,7 +260,7 @@ def _put_whole(
 
 
 def _put_in_parts(
-    storage: ObjectStorage,
+    storage: Bucket,
     path: Path,
     key: str,
     content: Content,
@@ -299,7 +295,7 @@ def _put_in_parts(
 
 @contextmanager
 def _begun_upload(
-    storage: ObjectStorage, key: str, media_type: str, metadata: Mapping[str, str]
+    storage: Bucket, key: str, media_type: str, metadata: Mapping[str, str]
 ) -> Generator[str]:
     """An upload in parts; what was sent is thrown away unless the block completes it."""
     client, bucket = storage.client(), storage.bucket

@@ -14,7 +14,7 @@ from schema.failures import Misconfigured, RetryLater
 if TYPE_CHECKING:
     from telegram import Bot
 
-    from blocks.telegram import Telegram
+    from blocks.bot import BotSettings
 
 commands = typer.Typer(
     no_args_is_help=True,
@@ -144,19 +144,20 @@ async def _remove_webhook(*, as_json: bool) -> None:
 
 
 @asynccontextmanager
-async def _bot() -> "AsyncGenerator[tuple[Telegram, Bot]]":
+async def _bot() -> "AsyncGenerator[tuple[BotSettings, Bot]]":
     """The bot of the block; what Telegram refuses becomes one line."""
     from telegram import error
 
     from blocks.loading import load_if_there
     from blocks.telegram import Telegram
 
-    settings = await load_if_there(Telegram)
-    if settings is None:
+    block = await load_if_there(Telegram)
+    if block is None:
         raise Misconfigured(
             "There is no bot: put ASEAGI_TELEGRAM_BOT_TOKEN into .env (.env.example explains it) "
             "and run `aseagi deploy`."
         )
+    settings = block.plain()
     try:
         async with settings.bot() as bot:
             yield settings, bot

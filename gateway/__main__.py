@@ -1,14 +1,17 @@
 """Run the gateway: `python -m gateway --port 8300`. Finds everything else in Prefect's blocks."""
 
 import argparse
+import contextlib
 import os
+import sys
 import tempfile
 from pathlib import Path
 
 import uvicorn
 
+from gateway import access_log
 from gateway.app import create_app
-from gateway.prefect_events import MAX_EVENT_CHARACTERS
+from gateway.server import allow_connections, configured
 
 
 def main() -> None:
@@ -19,17 +22,14 @@ def main() -> None:
     parser.add_argument("--spool", type=Path, help="folder for uploads on their way")
     options = parser.parse_args()
     spool = options.spool or Path(tempfile.gettempdir(), f"aseagi-{options.port}-{os.getuid()}")
-    uvicorn.run(
-        create_app(spool_dir=spool),
-        host=options.host,
-        port=options.port,
-        log_level="warning",
-        access_log=False,
-        timeout_keep_alive=30,
-        timeout_graceful_shutdown=10,
-        limit_concurrency=256,
-        ws_max_size=MAX_EVENT_CHARACTERS * 2,
-    )
+    allow_connections()
+    access_log.write_to_stdout()
+    app = create_app(spool_dir=spool)
+    server = uvicorn.Server(configured(app, host=options.host, port=options.port))
+    with contextlib.suppress(KeyboardInterrupt):
+        server.run()
+    if not server.started:
+        sys.exit("The gateway could not start.")
 
 
 if __name__ == "__main__":

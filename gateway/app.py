@@ -17,55 +17,43 @@ from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse
 from psycopg_pool import PoolTimeout
 
-from blocks.database import Database
-from blocks.gateway import Gateway
-from blocks.loading import load
-from blocks.object_storage import ObjectStorage
-from blocks.reading import Reading
 from gateway import events, host, large_uploads, prefect_door, upload_page, uploads
-from gateway.bodies import BoundedBodies
-from gateway.prefect_api import PrefectAway, PrefectRefused, open_prefect_api
+from gateway.access_log import AccessLog
+from gateway.bodies import BoundedBodies, Bounds
+from gateway.headers import SecurityHeaders
+from gateway.prefect_api import PrefectAway, PrefectRefused
+from gateway.rates import BoundedRates
 from gateway.refusals import problems
-from gateway.services import Services
-from gateway.spooling import open_spool
+from gateway.services import open_services
+from gateway.settings import load_settings
+from gateway.surprises import Surprises
 from gateway.telegram import door as telegram_door
 from gateway.telegram.service import telegram_service
+from gateway.turns import ROOMS, Turns
 from schema.failures import BadInput
 from schema.files import MAX_BYTES
 from schema.host import MAX_RESULT_BYTES
 
 log = logging.getLogger("aseagi.gateway")
 
-POOL_SIZE = 8
-RECEIVING, STORING = 64, 8
-"""Files being received at a time, and being put into the bucket."""
-
-LIMITS = {
-    "/host/complete": MAX_RESULT_BYTES,
+BODIES = {
+    "/host/complete": Bounds(MAX_RESULT_BYTES),
     # A notification lists the pieces of its file.
-    "/events/s3": 1024 * 1024,
-    "/telegram": telegram_door.LIMIT_BYTES,
-    "/uploads/": 1024 * 1024,
-    "/uploads": MAX_BYTES,
-    "/upload/": MAX_BYTES,
-    **prefect_door.LIMITS,
+    "/events/s3": Bounds(1024 * 1024),
+    "/uploads/": Bounds(1024 * 1024),
+    "/uploads": Bounds.long(MAX_BYTES),
+    "/upload/": Bounds.long(MAX_BYTES),
+    "/telegram": Bounds(telegram_door.LIMIT_BYTES),
+    **{path: Bounds(max_bytes) for path, max_bytes in prefect_door.LIMITS.items()},
 }
-"""Largest bodies in bytes, by path."""
+"""How large and how slow a body may be, by the beginning of the path."""
 
 
 @asynccontextmanager
 async def _lifespan(app: FastAPI) -> AsyncGenerator[None]:
-    database = await load(Database)
-    async with database.pool(max_size=POOL_SIZE) as pool, open_prefect_api() as prefect:
-        app.state.services = Services(
-            pool=pool,
-            storage=await load(ObjectStorage),
-            gateway=await load(Gateway),
-            reading=await load(Reading),
-            prefect=prefect,
-            spool=open_spool(app.state.spool_dir, receiving=RECEIVING, storing=STORING),
-        )
-        async with telegram_service(app.state.services) as app.state.telegram:
+    async with open_services(await load_settings(), app.state.spool_dir) as services:
+        app.state.services = services
+        async with telegram_service(services) as app.state.telegram:
             yield
 
 
@@ -102,7 +90,8 @@ def create_app(*, spool_dir: Path) -> FastAPI:
 
     `spool_dir` is a folder of its own for uploads on their way; what lies there is removed.
     """
-    app = FastAPI(title="ASEAGI gateway", lifespan=_lifespan)
+    # No page of documentation: it would need scripts from elsewhere.
+    app = FastAPI(title="ASEAGI gateway", lifespan=_lifespan, docs_url=None, redoc_url=None)
     app.state.spool_dir = spool_dir
     for away in (psycopg.OperationalError, PoolTimeout, BotoCoreError, ClientError, PrefectAway):
         app.add_exception_handler(away, _unavailable)
@@ -111,15 +100,21 @@ def create_app(*, spool_dir: Path) -> FastAPI:
     app.add_exception_handler(BadInput, _bad_input)
     app.add_exception_handler(PrefectRefused, _prefect_refused)
     app.add_exception_handler(RequestValidationError, _invalid)
-    app.add_middleware(BoundedBodies, limits=LIMITS)
+    # The last one added sees a request first.
+    app.add_middleware(BoundedBodies, bounds=BODIES)
+    app.add_middleware(Turns, rooms=ROOMS)
+    app.add_middleware(BoundedRates)
+    app.add_middleware(Surprises)
+    app.add_middleware(SecurityHeaders)
+    app.add_middleware(AccessLog)
     app.include_router(host.router)
     app.include_router(prefect_door.router)
     app.include_router(events.router)
-    app.include_router(telegram_door.router)
     app.include_router(uploads.router)
     app.include_router(large_uploads.router)
     app.include_router(upload_page.router)
     app.include_router(upload_page.linked)
+    app.include_router(telegram_door.router)
 
     @app.get("/health")
     async def health() -> dict[str, str]:  # pyright: ignore[reportUnusedFunction]

@@ -3,42 +3,35 @@
 Guarantees: the token is checked before a byte of the body is read.
 """
 
-import hashlib
-from collections.abc import Callable, Coroutine
-from typing import Annotated, Any
+from typing import Annotated
 
-from fastapi import Depends, HTTPException, Request, Response
-from fastapi.routing import APIRoute
+from fastapi import Depends, HTTPException, Request
 from starlette.requests import HTTPConnection
 
+from gateway.callers import Caller, KnownFirst, bearer_token, hashed, introduce
 from gateway.services import Services
 from sql.sessions import Attempt, find_attempt
 
 
 async def attempt_of(connection: HTTPConnection, using: Services) -> Attempt:
     """The attempt of a request or WebSocket; 401 unless its token is valid now."""
-    scheme, _, token = connection.headers.get("authorization", "").partition(" ")
-    if scheme.lower() != "bearer" or not token:
+    token = bearer_token(connection)
+    if not token:
         raise HTTPException(401, "A host token is required.")
     async with using.pool.connection() as db:
-        attempt = await find_attempt(db, hashlib.sha256(token.encode()).digest())
+        attempt = await find_attempt(db, hashed(token))
     if attempt is None:
         raise HTTPException(401, "This token is unknown, expired or replaced by a newer attempt.")
+    introduce(connection, Caller("host", str(attempt.session_id)[:8]))
     return attempt
 
 
-class TokenFirst(APIRoute):
-    """A route that answers 401 before the request's body is read."""
+class TokenFirst(KnownFirst):
+    """A route that answers 401 to whoever has no host token."""
 
-    def get_route_handler(self) -> Callable[[Request], Coroutine[Any, Any, Response]]:
-        """Wrap the route: find the attempt, then go on."""
-        answer = super().get_route_handler()
-
-        async def check_then_answer(request: Request) -> Response:
-            request.state.attempt = await attempt_of(request, request.app.state.services)
-            return await answer(request)
-
-        return check_then_answer
+    async def ask(self, request: Request) -> None:
+        """Find the attempt."""
+        request.state.attempt = await attempt_of(request, request.app.state.services)
 
 
 def current_attempt(request: Request) -> Attempt:

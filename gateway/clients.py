@@ -3,45 +3,33 @@
 Guarantees: the token is checked before a byte of the body is read.
 """
 
-import hashlib
-from collections.abc import Callable, Coroutine
-from typing import Annotated, Any
+from typing import Annotated
 
-from fastapi import Depends, HTTPException, Request, Response
-from fastapi.routing import APIRoute
+from fastapi import Depends, HTTPException, Request
 
+from gateway.callers import Caller, KnownFirst, bearer_token, hashed, introduce
 from gateway.services import Services
 from sql.clients import ApiClient, find_client
 
 
-class ClientFirst(APIRoute):
-    """A route that answers 401 before the request's body is read."""
+class ClientFirst(KnownFirst):
+    """A route that answers 401 to whoever has no client's token that is valid now."""
 
-    def get_route_handler(self) -> Callable[[Request], Coroutine[Any, Any, Response]]:
-        """Wrap the route: find the client, then go on."""
-        answer = super().get_route_handler()
-
-        async def check_then_answer(request: Request) -> Response:
-            request.state.client = await _client_of(request)
-            return await answer(request)
-
-        return check_then_answer
-
-
-async def _client_of(request: Request) -> ApiClient:
-    using: Services = request.app.state.services
-    scheme, _, token = request.headers.get("authorization", "").partition(" ")
-    if scheme.lower() != "bearer" or not token:
-        raise HTTPException(
-            401,
-            "A client's token is required: `aseagi clients add NAME` makes one.",
-            {"WWW-Authenticate": "Bearer"},
-        )
-    async with using.pool.connection() as db:
-        client = await find_client(db, hashlib.sha256(token.encode()).digest())
-    if client is None:
-        raise HTTPException(401, "This token is unknown, expired or revoked.")
-    return client
+    async def ask(self, request: Request) -> None:
+        """Find the client."""
+        using: Services = request.app.state.services
+        if not (token := bearer_token(request)):
+            raise HTTPException(
+                401,
+                "A client's token is required: `aseagi clients add NAME` makes one.",
+                {"WWW-Authenticate": "Bearer"},
+            )
+        async with using.pool.connection() as db:
+            client = await find_client(db, hashed(token))
+        if client is None:
+            raise HTTPException(401, "This token is unknown, expired or revoked.")
+        introduce(request, Caller("client", client.name))
+        request.state.client = client
 
 
 def _current_client(request: Request) -> ApiClient:

@@ -1,4 +1,4 @@
-"""`/events`: notifications of the object store.
+"""`/events`: notifications of the object store, in the shapes of `gateway.notifications`.
 
 A notification says what lies under a key. It is taken at its word because it carries
 the store's token, and because ingest reads under `If-Match`: one that is stale or wrong
@@ -6,55 +6,33 @@ finds nothing. The arrival is recorded before the event is emitted; a lost event
 good by the sweep.
 """
 
-import base64
-import binascii
 import hmac
 from typing import Annotated
 
-from fastapi import APIRouter, Depends, HTTPException, Request
-from pydantic import BaseModel, Field
+from fastapi import APIRouter, Body, Depends, HTTPException, Request
+from pydantic import BaseModel
 
-from blocks.object_storage import INBOXES
 from blocks.wakeups import object_created
+from gateway.callers import Caller, KnownFirst, bearer_token, introduce
+from gateway.notifications import Notification
 from gateway.services import Services, services
-from sql.arrivals import SeenObject, notice
-
-router = APIRouter(prefix="/events", tags=["events"])
+from sql.arrivals import notice
 
 
-class Attributes(BaseModel):
-    """What SeaweedFS's filer knows of a file; empty files leave the size out."""
+class StoreTokenFirst(KnownFirst):
+    """A route that answers 401 to whoever has not the storage notification token."""
 
-    file_size: int = Field(default=0, ge=0)
-
-
-class Entry(BaseModel):
-    """A file or folder of the filer; only files put through S3 have an S3 ETag."""
-
-    attributes: Attributes = Attributes()
-    extended: dict[str, str] = {}
-
-    @property
-    def etag(self) -> str | None:
-        """The S3 ETag without quotes; None for a folder."""
-        try:
-            return base64.b64decode(self.extended["Seaweed-X-Amz-ETag"], validate=True).decode()
-        except (KeyError, binascii.Error, UnicodeDecodeError):
-            return None
+    async def ask(self, request: Request) -> None:
+        """Compare the token."""
+        using: Services = request.app.state.services
+        wanted = using.settings.s3_events_token.get_secret_value()
+        told = bearer_token(request)
+        if not told or not hmac.compare_digest(told.encode(), wanted.encode()):
+            raise HTTPException(401, "The storage notification token is missing or wrong.")
+        introduce(request, Caller("storage"))
 
 
-class Message(BaseModel):
-    """The part of a filer notification that says what is there now."""
-
-    new_entry: Entry = Entry()
-
-
-class StorageEvent(BaseModel):
-    """What SeaweedFS's filer posts; the fields not named here are not needed."""
-
-    event_type: str = Field(max_length=50)
-    key: str = Field(max_length=4096, description="/buckets/BUCKET/KEY, not URL-encoded")
-    message: Message = Message()
+router = APIRouter(prefix="/events", tags=["events"], route_class=StoreTokenFirst)
 
 
 class Noticed(BaseModel):
@@ -63,27 +41,14 @@ class Noticed(BaseModel):
     noticed: int
 
 
-async def check_token(request: Request, using: Annotated[Services, Depends(services)]) -> None:
-    """401 unless the request carries the storage notification token."""
-    wanted = f"Bearer {using.gateway.s3_events_token.get_secret_value()}"
-    if not hmac.compare_digest(request.headers.get("authorization", "").encode(), wanted.encode()):
-        raise HTTPException(401, "The storage notification token is missing or wrong.")
-
-
-@router.post("/s3", dependencies=[Depends(check_token)])
+@router.post("/s3")
 async def storage_event(
-    event: StorageEvent, using: Annotated[Services, Depends(services)]
+    notification: Annotated[Notification, Body()], using: Annotated[Services, Depends(services)]
 ) -> Noticed:
-    """Record a new object in an inbox and wake the ingest drain; everything else is ignored."""
-    prefix = f"/buckets/{using.storage.bucket}/"
-    key, entry = event.key.removeprefix(prefix), event.message.new_entry
-    if event.event_type not in {"create", "update"} or not event.key.startswith(prefix):
-        return Noticed(noticed=0)
-    if not key.startswith(INBOXES) or key.endswith("/") or entry.etag is None:
-        return Noticed(noticed=0)
-    seen = SeenObject(key, entry.etag, entry.attributes.file_size)
+    """Record new objects of the inboxes and wake the ingest drain; all else is ignored."""
+    seen = notification.new_objects(using.storage.bucket)
     async with using.pool.connection() as db:
-        new = await notice(db, [seen], source="bucket")
+        new = await notice(db, seen, source="bucket")
     if new:
-        object_created(seen.key, size_bytes=seen.size_bytes)
+        object_created(seen[0].key, size_bytes=seen[0].size_bytes)
     return Noticed(noticed=new)

@@ -18,7 +18,7 @@ from uuid import UUID
 from fastapi import APIRouter, Depends, HTTPException, Request
 from pydantic import ValidationError
 
-from blocks.object_storage import ObjectStorage
+from blocks.bucket import Bucket
 from blocks.wakeups import document_read
 from gateway.attempts import Current, TokenFirst, Working
 from gateway.refusals import problems
@@ -60,6 +60,12 @@ LINK_SECONDS = 600
 DEADLINE_MARGIN = timedelta(minutes=2)
 """Leasing stops this long before the host's end, so that what was leased can be finished."""
 
+LARGE_BYTES = 4 * 1024 * 1024
+"""A report as a body becomes some fifteen times as large in memory."""
+
+_SMALL = asyncio.Semaphore(4)
+_LARGE = asyncio.Semaphore(1)
+"""So many reports at a time are taken apart; the others wait as bytes."""
 
 Using = Annotated[Services, Depends(services)]
 
@@ -75,7 +81,7 @@ def _must_close(attempt: Attempt) -> bool:
     return attempt.paused or datetime.now(UTC) > attempt.deadline_at - DEADLINE_MARGIN
 
 
-def _lease_message(row: LeaseRow, storage: ObjectStorage) -> Lease:
+def _lease_message(row: LeaseRow, storage: Bucket) -> Lease:
     documents: dict[UUID, LeasedDocument] = {}
     for page in row.pages:
         document = documents.get(page.document_id)
@@ -109,7 +115,7 @@ async def lease(wanted: LeaseRequest, attempt: Working, using: Using) -> LeaseRe
             session_id=attempt.session_id,
             attempt_id=attempt.id,
             limit=wanted.limit,
-            ttl=timedelta(seconds=using.reading.lease_seconds),
+            ttl=timedelta(seconds=using.settings.lease_seconds),
         )
         waiting = await count_waiting_pages(db)
     return LeaseResponse(
@@ -127,7 +133,7 @@ async def heartbeat(beat: HeartbeatRequest, attempt: Working, using: Using) -> H
             db,
             attempt_id=attempt.id,
             lease_ids=beat.lease_ids,
-            ttl=timedelta(seconds=using.reading.lease_seconds),
+            ttl=timedelta(seconds=using.settings.lease_seconds),
         )
     return HeartbeatResponse(leases=[_lease_message(row, using.storage) for row in rows])
 
@@ -142,8 +148,16 @@ async def complete(request: Request, attempt: Working, using: Using) -> Complete
     encoding = request.headers.get("content-encoding", "identity").lower()
     if encoding not in {"identity", "gzip"}:
         raise HTTPException(415, "Send the body as it is or gzipped.")
-    # Megabytes of JSON: unpacked and checked beside the event loop.
-    report = await asyncio.to_thread(_unpack, await request.body(), encoding)
+    body = await request.body()
+    if encoding == "gzip":
+        body = await asyncio.to_thread(_gunzip, body)
+    async with _LARGE if len(body) > LARGE_BYTES else _SMALL:
+        return await _store(body, attempt, using)
+
+
+async def _store(body: bytes, attempt: Attempt, using: Services) -> CompleteResponse:
+    # Megabytes of JSON: checked beside the event loop.
+    report = await asyncio.to_thread(_parse, body)
     _check_protocol(report.protocol)
     async with using.pool.connection() as db:
         held = await held_pages(db, lease_id=report.lease_id, attempt_id=attempt.id)
@@ -193,7 +207,7 @@ def _outcomes_of_held_pages(report: CompleteRequest, held: Sequence[HeldPage]) -
     return outcomes
 
 
-async def _store_words(storage: ObjectStorage, outcomes: Sequence[PageOutcome]) -> None:
+async def _store_words(storage: Bucket, outcomes: Sequence[PageOutcome]) -> None:
     client = storage.client()
 
     def put(key: str, result: PageText) -> None:
@@ -214,9 +228,7 @@ async def _store_words(storage: ObjectStorage, outcomes: Sequence[PageOutcome]) 
     )
 
 
-def _unpack(packed: bytes, encoding: str) -> CompleteRequest:
-    """The report in a body, never larger than `MAX_RESULT_BYTES` packed or unpacked."""
-    body = packed if encoding == "identity" else _gunzip(packed)
+def _parse(body: bytes) -> CompleteRequest:
     try:
         return CompleteRequest.model_validate_json(body)
     except ValidationError as error:
@@ -225,6 +237,7 @@ def _unpack(packed: bytes, encoding: str) -> CompleteRequest:
 
 
 def _gunzip(packed: bytes) -> bytes:
+    """What is in the gzip, never more than `MAX_RESULT_BYTES`: a bomb is given up unexploded."""
     unpacker = zlib.decompressobj(wbits=zlib.MAX_WBITS | 16)
     try:
         body = unpacker.decompress(packed, MAX_RESULT_BYTES)

@@ -15,8 +15,8 @@ from uuid import UUID, uuid4
 from botocore.exceptions import ClientError
 from fastapi import APIRouter, Depends, HTTPException
 
+from blocks.bucket import Bucket
 from blocks.inbox import Origin, beside, find_object, inbox_key
-from blocks.object_storage import ObjectStorage
 from blocks.wakeups import object_created
 from gateway.clients import Client, ClientFirst
 from gateway.services import Services, services
@@ -122,9 +122,7 @@ async def _own(using: Services, upload_id: UUID, client_id: UUID) -> MultipartUp
     return found
 
 
-def _begin(
-    storage: ObjectStorage, key: str, wanted: LargeUploadRequest, client: str
-) -> tuple[str, str]:
+def _begin(storage: Bucket, key: str, wanted: LargeUploadRequest, client: str) -> tuple[str, str]:
     """The key it will have, and the store's id of the upload."""
     if find_object(storage, key) is not None:
         key = beside(key, wanted.sha256 or uuid4().hex)
@@ -136,7 +134,7 @@ def _begin(
     return key, begun["UploadId"]
 
 
-def _part_links(storage: ObjectStorage, key: str, s3_upload_id: str, size_bytes: int) -> list[str]:
+def _part_links(storage: Bucket, key: str, s3_upload_id: str, size_bytes: int) -> list[str]:
     count = math.ceil(size_bytes / PART_BYTES)
     return [
         storage.client().generate_presigned_url(
@@ -155,7 +153,7 @@ def _part_links(storage: ObjectStorage, key: str, s3_upload_id: str, size_bytes:
     ]
 
 
-def _complete(storage: ObjectStorage, one: MultipartUpload, etags: list[str]) -> None:
+def _complete(storage: Bucket, one: MultipartUpload, etags: list[str]) -> None:
     """Have the store make one object; that it has done so already is as well."""
     if len(etags) != math.ceil(one.size_bytes / one.part_bytes):
         raise HTTPException(422, "One ETag for each part is needed.")
@@ -178,7 +176,7 @@ def _complete(storage: ObjectStorage, one: MultipartUpload, etags: list[str]) ->
         _explain(storage, one, error)
 
 
-def _sent_bytes(storage: ObjectStorage, one: MultipartUpload) -> int:
+def _sent_bytes(storage: Bucket, one: MultipartUpload) -> int:
     pages = (
         storage.client()
         .get_paginator("list_parts")
@@ -187,7 +185,7 @@ def _sent_bytes(storage: ObjectStorage, one: MultipartUpload) -> int:
     return sum(part.get("Size", 0) for page in pages for part in page.get("Parts", []))
 
 
-def _explain(storage: ObjectStorage, one: MultipartUpload, error: ClientError) -> None:
+def _explain(storage: Bucket, one: MultipartUpload, error: ClientError) -> None:
     code = error.response.get("Error", {}).get("Code")
     status = error.response.get("ResponseMetadata", {}).get("HTTPStatusCode")
     if code == "NoSuchUpload":
@@ -202,7 +200,7 @@ def _explain(storage: ObjectStorage, one: MultipartUpload, error: ClientError) -
     raise error
 
 
-def _abort(storage: ObjectStorage, one: MultipartUpload) -> None:
+def _abort(storage: Bucket, one: MultipartUpload) -> None:
     try:
         storage.client().abort_multipart_upload(
             Bucket=storage.bucket, Key=one.key, UploadId=one.s3_upload_id

@@ -17,9 +17,9 @@ from fastapi import APIRouter, Depends, HTTPException, WebSocket
 from fastapi.responses import JSONResponse, Response
 from pydantic import Field, JsonValue
 
-from gateway.attempts import Current, TokenFirst, Working
+from gateway.attempts import Current, TokenFirst, Working, attempt_of
 from gateway.prefect_api import Answer, PrefectApi
-from gateway.prefect_events import carry_events
+from gateway.prefect_events import carry_events, deny
 from gateway.prefect_messages import (
     ArtifactUpdate,
     LogLine,
@@ -81,6 +81,10 @@ Prefect = Annotated[PrefectApi, Depends(prefect)]
 def _refuse_unless(allowed: bool, reason: str) -> None:
     if not allowed:
         raise HTTPException(403, reason)
+
+
+def _forbidden(path: str) -> HTTPException:
+    return HTTPException(403, f"A host may not call /{path[:200]} with this method.")
 
 
 def _only_own(attempt: Attempt, flow_run_id: UUID) -> None:
@@ -221,16 +225,31 @@ async def default_storage(_: Current) -> Response:
     raise HTTPException(404, "No default result storage.")
 
 
-@router.api_route("/{path:path}", methods=["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE"])
+@router.api_route(
+    "/{path:path}",
+    methods=["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE"],
+    include_in_schema=False,
+)
 async def everything_else(path: str, _: Current) -> Response:
     """Refuse what executing one run does not need."""
-    raise HTTPException(403, f"A host may not call /{path[:200]} with this method.")
+    raise _forbidden(path)
 
 
 @router.websocket("/events/in")
 async def events_in(socket: WebSocket) -> None:
     """Take in the own run's heartbeats and task-run states."""
     await carry_events(socket)
+
+
+@router.websocket("/{path:path}")
+async def other_streams(socket: WebSocket) -> None:
+    """Refuse the stream of everybody's events, and any other."""
+    try:
+        await attempt_of(socket, socket.app.state.services)
+    except HTTPException as stranger:
+        await deny(socket, stranger.status_code, str(stranger.detail))
+    else:
+        await deny(socket, 403, "A host may open /events/in alone.")
 
 
 async def _only_own_task_run(prefect: PrefectApi, attempt: Attempt, task_run_id: UUID) -> None:

@@ -7,10 +7,10 @@ are accepted and dropped, which is said where it is so.
 
 import re
 from datetime import datetime
+from math import isfinite
 from typing import Annotated, Literal
 from uuid import UUID
 
-from prefect.client.schemas.objects import State, TaskRun
 from pydantic import (
     AfterValidator,
     AwareDatetime,
@@ -30,6 +30,33 @@ FINAL = frozenset({"COMPLETED", "FAILED", "CRASHED", "CANCELLED"})
 
 Message = Annotated[Text, AfterValidator(lambda text: text[:MAX_MESSAGE])]
 """Text for people; a longer one is cut, since a run must be able to end whatever it says."""
+
+
+def _storable(value: JsonValue) -> JsonValue:
+    """JSON that every store can hold: without NUL; refused where it is no text or no number."""
+    if isinstance(value, str):
+        if any("\ud800" <= letter <= "\udfff" for letter in value):
+            raise ValueError("text must be valid Unicode")
+        return value.replace("\x00", "")
+    if isinstance(value, float) and not isfinite(value):
+        raise ValueError("numbers must be finite")
+    if isinstance(value, list):
+        return [_storable(one) for one in value]
+    if isinstance(value, dict):
+        return {str(_storable(name)): _storable(one) for name, one in value.items()}
+    return value
+
+
+Storable = Annotated[JsonValue, AfterValidator(_storable)]
+
+
+# fmt: off
+StateKind = Literal[
+    "SCHEDULED", "PENDING", "RUNNING", "COMPLETED", "FAILED",
+    "CANCELLED", "CRASHED", "PAUSED", "CANCELLING",
+]
+# fmt: on
+"""Prefect's types of states; a test compares them with Prefect's own."""
 
 
 class _Strict(BaseModel):
@@ -83,10 +110,29 @@ class _RunIds(_Strict):
     not_any_: None = None
 
 
+StateName = Annotated[Text, Field(max_length=100)]
+
+
+class _StateTypes(_Strict):
+    any_: list[StateKind] | None = Field(default=None, max_length=20)
+    not_any_: list[StateKind] | None = Field(default=None, max_length=20)
+
+
+class _StateNames(_Strict):
+    any_: list[StateName] | None = Field(default=None, max_length=20)
+    not_any_: list[StateName] | None = Field(default=None, max_length=20)
+
+
+class _StateFilter(_Strict):
+    operator: Literal["and_", "or_"] = "and_"
+    type: _StateTypes | None = None
+    name: _StateNames | None = None
+
+
 class _RunFilter(_Strict):
     operator: Literal["and_"] = "and_"
     id: _RunIds | None = None
-    state: JsonValue = None
+    state: _StateFilter | None = None
 
 
 class RunsWanted(_Strict):
@@ -112,7 +158,7 @@ class RunsWanted(_Strict):
         """What Prefect is asked: about this run, whatever the request says."""
         wanted: JsonObject = {"id": {"any_": [str(flow_run_id)]}}
         if self.flow_runs is not None and self.flow_runs.state is not None:
-            wanted["state"] = self.flow_runs.state
+            wanted["state"] = self.flow_runs.state.model_dump(mode="json", exclude_none=True)
         return {"flow_runs": wanted, "limit": 1}
 
 
@@ -133,7 +179,7 @@ class NewArtifact(_Strict):
     key: str | None = Field(default=None, pattern=r"^[a-z0-9-]{1,100}$")
     type: Literal["markdown", "table", "progress"]
     description: Text | None = Field(default=None, max_length=5_000)
-    data: JsonValue = None
+    data: Storable = None
     metadata_: None = None
     flow_run_id: UUID
     task_run_id: UUID | None = None
@@ -143,7 +189,7 @@ class ArtifactUpdate(_Strict):
     """`PATCH /artifacts/{id}`."""
 
     description: Text | None = Field(default=None, max_length=5_000)
-    data: JsonValue = None
+    data: Storable = None
 
 
 Labels = dict[str, Annotated[Text, Field(max_length=100_000)]]
@@ -163,6 +209,31 @@ class HostEvent(BaseModel):
     def resource_id(self, kind: str) -> UUID | None:
         """The id of the resource, if it is of that kind."""
         return _id_of(self.resource, kind)
+
+
+class TaskRunState(BaseModel):
+    """The state of a task run, as an event tells it; what the server accepts and no more."""
+
+    type: StateKind
+    name: Text | None = Field(default=None, max_length=200)
+    message: Text | None = None
+
+
+class TaskRunTold(BaseModel):
+    """What an event tells of a task run. Prefect's own client sends more, which is dropped."""
+
+    name: Text = Field(default="", max_length=1000)
+    task_key: Text = Field(max_length=1000)
+    dynamic_key: Text = Field(max_length=1000)
+    task_version: Text | None = Field(default=None, max_length=1000)
+    tags: list[Annotated[Text, Field(max_length=1000)]] = Field(default=[], max_length=100)
+    run_count: int = Field(default=0, ge=0, le=1_000_000)
+    flow_run_run_count: int = Field(default=0, ge=0, le=1_000_000)
+    expected_start_time: AwareDatetime | None = None
+    next_scheduled_start_time: AwareDatetime | None = None
+    start_time: AwareDatetime | None = None
+    end_time: AwareDatetime | None = None
+    total_run_time: float = Field(default=0.0, ge=0, le=1e9, allow_inf_nan=False)
 
 
 class EventRefused(ValueError):
@@ -185,21 +256,6 @@ _RESOURCE_LABELS = (
     "prefect.state-timestamp",
     "prefect.state-type",
     "prefect.orchestration",
-)
-_TASK_RUN_FIELDS = (
-    "name",
-    "task_key",
-    "dynamic_key",
-    "task_version",
-    "empirical_policy",
-    "tags",
-    "run_count",
-    "flow_run_run_count",
-    "expected_start_time",
-    "next_scheduled_start_time",
-    "start_time",
-    "end_time",
-    "total_run_time",
 )
 _JSON: TypeAdapter[JsonObject] = TypeAdapter(JsonObject)
 
@@ -226,7 +282,7 @@ def forwarded_event(event: HostEvent, run: OwnRun) -> JsonObject:
         ]
         if mentioned != [own]:
             raise EventRefused("the event does not mention the run, or mentions another")
-        payload = _task_run_payload(event, run, task_run_id)
+        payload = _task_run_payload(event)
     else:
         raise EventRefused("hosts do not send this event")
     return {
@@ -240,41 +296,38 @@ def forwarded_event(event: HostEvent, run: OwnRun) -> JsonObject:
     }
 
 
-def _task_run_payload(event: HostEvent, run: OwnRun, task_run_id: UUID) -> JsonObject:
+def _task_run_payload(event: HostEvent) -> JsonObject:
     """What the server records of a task run.
 
     Built from named fields, because the server lets the payload override whose task run it
     is; and checked as the server will, because it records many hosts' events in one batch,
     which one bad event would spoil.
     """
-    told, task_run = _part(event, "validated_state"), _part(event, "task_run")
-    state = {name: told.get(name) for name in ("type", "name", "message")}
-    state["state_details"] = {}
-    kept = {name: task_run[name] for name in _TASK_RUN_FIELDS if name in task_run}
     try:
-        State[None].model_validate({**state, "timestamp": event.occurred})
-        TaskRun.model_validate({"id": task_run_id, "flow_run_id": run.id, **kept})
+        state = TaskRunState.model_validate(event.payload.get("validated_state"))
+        task_run = TaskRunTold.model_validate(event.payload.get("task_run"))
     except ValidationError:
         raise EventRefused("the event does not describe a task run's state") from None
-    payload: JsonObject = {"validated_state": state, "task_run": kept}
+    payload: JsonObject = {
+        "validated_state": {**state.model_dump(mode="json"), "state_details": {}},
+        "task_run": task_run.model_dump(mode="json", exclude_unset=True),
+    }
     for name in ("intended", "initial_state"):
         value = event.payload.get(name)
         if isinstance(value, dict):
             passing = ("from", "to") if name == "intended" else ("type", "name", "message")
             payload[name] = {key: value[key] for key in passing if key in value}
-    return _JSON.validate_python(_without_nul(payload))
-
-
-def _part(event: HostEvent, name: str) -> JsonObject:
-    part = event.payload.get(name)
-    if not isinstance(part, dict):
-        raise EventRefused("the event does not describe a task run's state")
-    return part
+    try:
+        return _JSON.validate_python(_storable(payload))
+    except ValueError:
+        raise EventRefused("the event holds what cannot be stored") from None
 
 
 def _is_own(related: Labels, run: OwnRun) -> bool:
     """Whether a resource is the run, what it belongs to, or a tag; others are left out."""
     named = related.get("prefect.resource.id", "")
+    if not related.get("prefect.resource.role"):
+        return False  # the server takes none without
     return (
         named
         in {
@@ -298,17 +351,3 @@ def _id_of(resource: Labels, kind: str) -> UUID | None:
         return UUID(rest) if start == f"prefect.{kind}" else None
     except ValueError:
         return None
-
-
-def _without_nul(value: JsonValue) -> JsonValue:
-    if isinstance(value, str):
-        return value.replace("\x00", "")
-    if isinstance(value, list):
-        return [_without_nul(one) for one in value]
-    if isinstance(value, dict):
-        return {_without_nul_text(name): _without_nul(one) for name, one in value.items()}
-    return value
-
-
-def _without_nul_text(text: str) -> str:
-    return text.replace("\x00", "")

@@ -1,9 +1,16 @@
-"""What is wrong with a request, without repeating what it said."""
+"""Refusals: a status and a reason, without repeating what the request said."""
 
 from collections.abc import Iterable, Mapping
 from typing import Any
 
+from starlette.responses import JSONResponse
+from starlette.types import Receive, Scope, Send
+
 MOST = 10
+
+POLICY_VIOLATION = 1008
+DENIAL = "websocket.http.response"
+"""The extension of ASGI by which a server lets a WebSocket be refused with an answer."""
 
 
 def problems(errors: Iterable[Mapping[str, Any]]) -> list[dict[str, str]]:
@@ -16,3 +23,21 @@ def problems(errors: Iterable[Mapping[str, Any]]) -> list[dict[str, str]]:
         }
         for one in list(errors)[:MOST]
     ]
+
+
+async def refuse(
+    scope: Scope,
+    receive: Receive,
+    send: Send,
+    status: int,
+    reason: str,
+    *,
+    retry_after_seconds: int | None = None,
+) -> None:
+    """Answer a request, or a WebSocket not accepted yet, with a status and a reason."""
+    if scope["type"] == "websocket" and DENIAL not in scope.get("extensions", {}):
+        await send({"type": "websocket.close", "code": POLICY_VIOLATION, "reason": reason})
+        return
+    headers = {} if retry_after_seconds is None else {"Retry-After": str(retry_after_seconds)}
+    answer = JSONResponse({"detail": reason}, status_code=status, headers=headers)
+    await answer(scope, receive, send)

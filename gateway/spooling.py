@@ -26,14 +26,10 @@ FREE_BYTES = 512 * 1024**2
 
 
 class Spool:
-    """A folder for bodies on their way to the bucket, and how many may be at a time.
+    """A folder for bodies on their way to the bucket, and how many may be put there at a time."""
 
-    `receiving` are read from the network; the others wait unread, which costs no memory.
-    """
-
-    def __init__(self, folder: Path, *, receiving: int, storing: int) -> None:
+    def __init__(self, folder: Path, *, storing: int) -> None:
         self._folder = folder
-        self._receiving = asyncio.Semaphore(receiving)
         self.storing = asyncio.Semaphore(storing)
 
     @asynccontextmanager
@@ -46,12 +42,11 @@ class Spool:
         type, 507 when the disk is full.
         """
         with NamedTemporaryFile(dir=self._folder) as file:
-            async with self._receiving:
-                self._check_room(declared_bytes)
-                digesting = _Digesting()
-                async for chunk in _chunks(body):
-                    digesting.check(len(chunk), chunk)
-                    await asyncio.to_thread(_write, file.file.fileno(), chunk, digesting)
+            self._check_room(declared_bytes)
+            digesting = _Digesting()
+            async for chunk in _chunks(body):
+                digesting.check(len(chunk), chunk)
+                await asyncio.to_thread(_write, file.file.fileno(), chunk, digesting)
             yield Path(file.name), digesting.content()
 
     @contextmanager
@@ -115,7 +110,7 @@ def _write(descriptor: int, chunk: bytes, digesting: _Digesting) -> None:
     digesting.update(chunk)
 
 
-def open_spool(folder: Path, *, receiving: int, storing: int) -> Spool:
+def open_spool(folder: Path, *, storing: int) -> Spool:
     """An empty spool in `folder`; raises `Misconfigured` if it is somebody else's."""
     folder.mkdir(mode=0o700, parents=True, exist_ok=True)
     if folder.is_symlink() or folder.stat().st_uid != os.getuid():
@@ -126,4 +121,4 @@ def open_spool(folder: Path, *, receiving: int, storing: int) -> Spool:
             shutil.rmtree(left)
         else:
             left.unlink()
-    return Spool(folder, receiving=receiving, storing=storing)
+    return Spool(folder, storing=storing)

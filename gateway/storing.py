@@ -17,7 +17,7 @@ from blocks.inbox import Content, Origin, put_in_inbox
 from blocks.wakeups import object_created
 from gateway.services import Services
 from schema.uploads import Outcome, Uploaded
-from sql.arrivals import SeenObject, keep_note, notice
+from sql.arrivals import SeenObject, notice, tell_origin
 from sql.connection import Connection
 from sql.documents import find_by_hash
 
@@ -58,6 +58,5 @@ async def store(
 async def record(db: Connection, seen: SeenObject, *, origin: Origin, note: str | None) -> bool:
     """Record the arrival and what was said of it; whether it is new. Commits nothing."""
     new = await notice(db, [seen], source=origin.source, lane=origin.lane)
-    if note:
-        await keep_note(db, seen, note)
+    await tell_origin(db, seen, source=origin.source, lane=origin.lane, note=note)
     return new > 0

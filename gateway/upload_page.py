@@ -4,18 +4,16 @@ The link is the secret: made by the gateway for a person it knows, it works once
 hours. The page holds no script but `upload.js`, and shows nothing of what is in the house.
 """
 
-import hashlib
-from collections.abc import Callable, Coroutine
 from functools import partial
 from http import HTTPStatus
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
 from fastapi import APIRouter, Depends, HTTPException, Query, Request, Response
 from fastapi.responses import FileResponse
-from fastapi.routing import APIRoute
 
 from blocks.inbox import Origin, inbox_key
+from gateway.callers import Caller, KnownFirst, hashed, introduce
 from gateway.services import Services, services
 from gateway.storing import store
 from schema.uploads import FilePath, Uploaded
@@ -33,24 +31,19 @@ HEADERS = {
 }
 
 
-class LinkFirst(APIRoute):
+class LinkFirst(KnownFirst):
     """A route that answers 404 before the body is read, unless the link may be used now."""
 
-    def get_route_handler(self) -> Callable[[Request], Coroutine[Any, Any, Response]]:
-        """Wrap the route: find the link, then go on."""
-        answer = super().get_route_handler()
-
-        async def check_then_answer(request: Request) -> Response:
-            using: Services = request.app.state.services
-            token = str(request.path_params["token"])
-            async with using.pool.connection() as db:
-                link = await find_link(db, hashlib.sha256(token.encode()).digest())
-            if link is None and request.method == "POST":
-                raise HTTPException(404, "This link was used or is over; ask for another.")
-            request.state.link = link
-            return await answer(request)
-
-        return check_then_answer
+    async def ask(self, request: Request) -> None:
+        """Find the link; the page itself says it where there is none."""
+        using: Services = request.app.state.services
+        async with using.pool.connection() as db:
+            link = await find_link(db, hashed(str(request.path_params["token"])))
+        if link is None and request.method == "POST":
+            raise HTTPException(404, "This link was used or is over; ask for another.")
+        if link is not None:
+            introduce(request, Caller("link", str(link.id)[:8]))
+        request.state.link = link
 
 
 def _link(request: Request) -> UploadLink:

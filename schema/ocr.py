@@ -47,8 +47,8 @@ class PageText(BaseModel):
         max_length=1_000_000, description="The words in reading order, lines separated by newlines."
     )
     words: list[Word] = Field(max_length=20_000)
-    width_pixels: int = Field(ge=1, le=1_000_000, description="Of the page image as rendered.")
-    height_pixels: int = Field(ge=1, le=1_000_000)
+    width_pixels: int = Field(ge=1, le=100_000, description="Of the page image as rendered.")
+    height_pixels: int = Field(ge=1, le=100_000)
     rotation_degrees: Rotation = Field(
         default=0, description="Clockwise turn that makes the page upright."
     )

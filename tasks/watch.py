@@ -3,6 +3,9 @@
 For stores without notifications (DigitalOcean Spaces) it is how documents arrive; for
 the others it makes good what was lost. Listing is cheap: 1,000 objects a request, and
 the database is asked which of them are new by the thousand.
+
+Nothing is missed: what is put behind the place where the listing is, the next one finds.
+Nothing is taken twice: an arrival is its key, ETag and size, whoever tells of it.
 """
 
 import asyncio
@@ -12,8 +15,9 @@ from datetime import UTC, datetime, timedelta
 from prefect import task
 from prefect.cache_policies import NO_CACHE
 
+from blocks.bucket import CACHE, INBOXES
 from blocks.database import Database
-from blocks.object_storage import CACHE, INBOXES, RAW, ObjectStorage
+from blocks.object_storage import ObjectStorage
 from blocks.wakeups import object_created
 from sql.arrivals import SeenObject, notice
 
@@ -30,26 +34,29 @@ CACHE_AGE = timedelta(days=1)
 )
 async def watch_bucket(storage: ObjectStorage, database: Database) -> int:
     """Record every object of the inboxes not seen before; return how many. Safe to repeat."""
-    pages = _listing(storage)
     new = 0
-    while (page := await asyncio.to_thread(next, pages, None)) is not None:
-        async with database.connect() as db:
-            new += await notice(db, page, source="bucket")
-    if new:
-        object_created(RAW, size_bytes=0)
+    async with database.connect() as db:
+        for inbox in INBOXES:
+            pages = _listing(storage, inbox)
+            while (page := await asyncio.to_thread(next, pages, None)) is not None:
+                # Each thousand for itself: a watch that is killed has recorded what it saw.
+                async with db.transaction():
+                    found = await notice(db, page, source="bucket")
+                if found and not new:
+                    object_created(inbox, size_bytes=0)
+                new += found
     return new
 
 
-def _listing(storage: ObjectStorage) -> Iterator[list[SeenObject]]:
+def _listing(storage: ObjectStorage, inbox: str) -> Iterator[list[SeenObject]]:
     paginator = storage.client().get_paginator("list_objects_v2")
-    for inbox in INBOXES:
-        for page in paginator.paginate(Bucket=storage.bucket, Prefix=inbox):
-            yield [
-                SeenObject(item["Key"], item["ETag"].strip('"'), item["Size"])
-                for item in page.get("Contents", [])
-                if "Key" in item and "ETag" in item and "Size" in item
-                if not item["Key"].endswith("/")
-            ]
+    for page in paginator.paginate(Bucket=storage.bucket, Prefix=inbox):
+        yield [
+            SeenObject(item["Key"], item["ETag"].strip('"'), item["Size"])
+            for item in page.get("Contents", [])
+            if "Key" in item and "ETag" in item and "Size" in item
+            if not item["Key"].endswith("/")
+        ]
 
 
 @task(

@@ -3,8 +3,6 @@
 from datetime import UTC, datetime
 from decimal import Decimal
 
-from blocks.loading import load
-from blocks.spending import Spending
 from gateway.telegram.updates import Message
 from gateway.telegram.wording import (
     HELP,
@@ -38,7 +36,7 @@ COMMANDS = (
 """As Telegram lists them beside the field for text."""
 
 
-async def answer(db: Connection, message: Message) -> str:
+async def answer(db: Connection, message: Message, *, monthly_budget: Decimal) -> str:
     """Do what a message asks for and say so. Commits nothing: what it does and what is said of
     it are one transaction."""
     if message.text is None:
@@ -51,7 +49,7 @@ async def answer(db: Connection, message: Message) -> str:
         case "/search":
             return await _search(db, rest)
         case "/cost":
-            return await _cost(db)
+            return await _cost(db, monthly_budget)
         case "/pause":
             return await _pause(db, message.sender.called, rest)
         case "/resume":
@@ -93,8 +91,7 @@ async def _search(db: Connection, query: str) -> str:
     return search_message(query, await search_words(db, query, limit=HITS))
 
 
-async def _cost(db: Connection) -> str:
-    budget = Decimal(str((await load(Spending)).monthly_budget_dollars))
+async def _cost(db: Connection, budget: Decimal) -> str:
     today = datetime.now(UTC).date()
     by_kind: dict[str, Decimal] = {}
     for day in await costs_by_day(db, since=today.replace(day=1)):

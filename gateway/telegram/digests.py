@@ -2,14 +2,14 @@
 
 from datetime import timedelta
 
-from blocks.telegram import Telegram
+from blocks.bot import BotSettings
 from gateway.telegram.wording import bulk_message
 from sql.bulks import take_bulk
 from sql.connection import Pool
 from sql.telegram_messages import say
 
 
-async def tell_of_bulk(pool: Pool, settings: Telegram) -> bool:
+async def tell_of_bulk(pool: Pool, settings: BotSettings) -> bool:
     """Say what a bulk came to if one has ended and was not told of; whether it was so."""
     async with pool.connection() as db:
         bulk = await take_bulk(

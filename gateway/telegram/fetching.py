@@ -53,7 +53,7 @@ class Fetcher:
             raise RetryLater("Telegram does not hand the file out now") from None
 
     async def _address(self, file_id: str) -> str:
-        from telegram.error import BadRequest  # noqa: PLC0415 - see `blocks.telegram`
+        from telegram.error import BadRequest  # noqa: PLC0415 - see `blocks.bot`
 
         try:
             file = await self.bot.get_file(file_id)

@@ -9,9 +9,8 @@ from html import escape
 from pathlib import PurePosixPath
 from uuid import UUID
 
-from blocks.gateway import Gateway
-from blocks.object_storage import ObjectStorage
-from blocks.telegram import Telegram
+from blocks.bot import BotSettings
+from blocks.bucket import Bucket
 from gateway.telegram.wording import LINK_START, LINK_STOP
 from sql.connection import Pool
 from sql.telegram_messages import original_of, upload_expires_at
@@ -28,9 +27,9 @@ class Links:
     """Makes the links that a message leaves open."""
 
     pool: Pool
-    storage: ObjectStorage
-    gateway: Gateway
-    settings: Telegram
+    storage: Bucket
+    url: str
+    settings: BotSettings
 
     def upload_token(self, update_id: int) -> str:
         """The token of the upload link for an update's file.
@@ -74,7 +73,7 @@ class Links:
         return f'<a href="{escape(link)}">the original</a> (until {_clock(until)})'
 
     async def _upload(self, update_id: int) -> str:
-        address = f"{self.gateway.url.rstrip('/')}/upload/{self.upload_token(update_id)}"
+        address = f"{self.url.rstrip('/')}/upload/{self.upload_token(update_id)}"
         async with self.pool.connection() as db:
             until = await upload_expires_at(db, self.upload_token_hash(update_id))
         lasts = f" (until {_clock(until)})" if until else ""

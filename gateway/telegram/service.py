@@ -12,9 +12,9 @@ from collections.abc import AsyncGenerator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from datetime import timedelta
+from decimal import Decimal
 
-from blocks.loading import load_if_there
-from blocks.telegram import Telegram
+from blocks.bot import BotSettings
 from gateway.services import Services
 from gateway.telegram.digests import tell_of_bulk
 from gateway.telegram.fetching import Fetcher
@@ -51,7 +51,7 @@ CLAIM = timedelta(seconds=WORK_SECONDS + 60)
 class TelegramService:
     """What the door hands updates to."""
 
-    settings: Telegram
+    settings: BotSettings
     pool: Pool
     worker: Worker
     teller: Teller
@@ -156,23 +156,23 @@ async def _again_and_again(turn: Turn, pause: float) -> None:
 @asynccontextmanager
 async def telegram_service(using: Services) -> AsyncGenerator[TelegramService | None]:
     """Serve Telegram while the block is used; None where there is no bot."""
-    settings = await load_if_there(Telegram)
+    settings = using.settings.bot
     if settings is None:
         yield None
         return
-    async with running_service(using, settings) as service:
-        yield service
-
-
-@asynccontextmanager
-async def running_service(using: Services, settings: Telegram) -> AsyncGenerator[TelegramService]:
-    """Serve this bot while the block is used."""
     async with settings.bot() as bot, settings.downloads() as client:
-        links = Links(using.pool, using.storage, using.gateway, settings)
+        links = Links(using.pool, using.storage, using.settings.url, settings)
         service = TelegramService(
             settings,
             using.pool,
-            Worker(using.pool, using.storage, using.spool, Fetcher(bot, client), links),
+            Worker(
+                using.pool,
+                using.storage,
+                using.spool,
+                Fetcher(bot, client),
+                links,
+                Decimal(str(using.settings.monthly_budget_dollars)),
+            ),
             Teller(using.pool, bot, links),
         )
         loops = asyncio.create_task(service.run())

@@ -51,7 +51,7 @@ class Teller:
         return len(waiting)
 
     async def _tell_one(self, message: ToTell) -> None:
-        from telegram import error  # noqa: PLC0415 - see `blocks.telegram`
+        from telegram import error  # noqa: PLC0415 - see `blocks.bot`
 
         try:
             async with asyncio.timeout(TELL_SECONDS):

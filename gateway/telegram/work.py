@@ -10,14 +10,15 @@ import logging
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from datetime import timedelta
+from decimal import Decimal
 from pathlib import Path
 
 import psycopg
 from botocore.exceptions import BotoCoreError, ClientError
 from psycopg_pool import PoolTimeout
 
+from blocks.bucket import Bucket
 from blocks.inbox import Content, Origin, inbox_key, look, put_in_inbox
-from blocks.object_storage import ObjectStorage
 from blocks.wakeups import object_created
 from gateway.spooling import Spool
 from gateway.storing import record
@@ -138,10 +139,11 @@ class Worker:
     """Does pieces of work."""
 
     pool: Pool
-    storage: ObjectStorage
+    storage: Bucket
     spool: Spool
     fetcher: Fetcher
     links: Links
+    monthly_budget: Decimal
     _joining: asyncio.Lock = field(default_factory=asyncio.Lock)
 
     async def do(self, work: Work) -> None:
@@ -183,7 +185,7 @@ class Worker:
         """A command's effect, what is said of it, and the update's end: one transaction."""
         async with self.pool.connection() as db:
             if await settle_work(db, work):
-                said = await answer(db, message)
+                said = await answer(db, message, monthly_budget=self.monthly_budget)
                 await say(db, work.chat_id, said, reply_to=message.message_id)
 
     async def _begin(self, work: Work, files: Sequence[Sent]) -> None:
@@ -286,7 +288,7 @@ class _ServiceAway(Exception):
 
 async def _from_telegram(fetcher: Fetcher, sent: Sent, path: Path) -> None:
     """Fetch it; what the library raises becomes one of ours, without its text."""
-    from telegram.error import RetryAfter, TelegramError  # noqa: PLC0415 - see `blocks.telegram`
+    from telegram.error import RetryAfter, TelegramError  # noqa: PLC0415 - see `blocks.bot`
 
     try:
         await fetcher.fetch(sent.file_id, sent.declared_bytes, path)

@@ -8,7 +8,6 @@ from collections.abc import AsyncGenerator, Generator, Iterator, Sequence
 from pathlib import Path
 
 import pytest
-from prefect.settings import PREFECT_API_KEY, PREFECT_API_URL, temporary_settings
 
 from sql.connection import make_pool
 from stack.object_store import PORT_NAMES, ObjectStore, prepare_bucket, spawn_object_store
@@ -63,9 +62,8 @@ async def closed_office(
 ) -> AsyncGenerator[Office]:
     """An office whose gateway does not serve yet."""
     port = reserve_ports(tmp_path, ("gateway",))["gateway"]
-    with temporary_settings({PREFECT_API_URL: None, PREFECT_API_KEY: "nobody's"}):
-        async with make_pool(house.app_dsn, max_size=4) as pool:
-            yield Office(house, town, pool, object_store, port, tmp_path / "spool", town.person())
+    async with make_pool(house.app_dsn, max_size=4) as pool:
+        yield Office(house, town, pool, object_store, port, tmp_path / "spool", town.person())
 
 
 @pytest.fixture

@@ -14,9 +14,10 @@ from pathlib import Path
 from typing import Any
 from uuid import UUID, uuid4
 
-from prefect_aws import AwsCredentials
+from pydantic import SecretStr
 
-from blocks.object_storage import ObjectStorage
+from blocks.bucket import Bucket
+from blocks.object_storage import ObjectStorage, make_credentials
 from gateway.telegram.service import TelegramService
 from schema.failures import Failure
 from schema.lanes import DAYTIME
@@ -26,7 +27,7 @@ from sql.jobs import claim_for_analysis, complete_job, fail_job
 from stack.object_store import ObjectStore
 from tasks.intake import Taken, take_in
 from tasks.offline_analyst import analyse_offline
-from tests.gateway_telegram.program import SECRET, credentials, serving
+from tests.gateway_telegram.program import SECRET, serving
 from tests.sql.house import House
 from tests.stack.telegram.people import Person, Town
 
@@ -56,26 +57,34 @@ class Office:
         """What the gateway is told."""
         return {
             "port": self.port,
-            "dsn": self.house.app_dsn,
-            "bucket": BUCKET,
             "spool": str(self.spool),
-            "s3_url": self.store.endpoint_url,
-            "s3_access_key": self.store.access_key,
-            "s3_secret_key": self.store.secret_key,
-            "telegram": {
+            "dsn": self.house.app_dsn,
+            "bucket": self.bucket.model_dump(mode="json"),
+            "bot": {
                 "bot_token": self.town.running.bot_token,
                 "webhook_secret": SECRET,
                 "allowed_user_ids": [self.ada.id],
                 "api_url": self.town.url,
                 "album_seconds": 0.3,
+                "digest_documents": 20,
+                "digest_quiet_seconds": 60.0,
                 **self.settings,
             },
         }
 
     @property
     def storage(self) -> ObjectStorage:
-        keys: AwsCredentials = credentials(self.told)
+        keys = make_credentials(
+            endpoint_url=self.store.endpoint_url,
+            region="us-east-1",
+            access_key=self.store.access_key,
+            secret_key=SecretStr(self.store.secret_key),
+        )
         return ObjectStorage(credentials=keys, bucket=BUCKET)
+
+    @property
+    def bucket(self) -> Bucket:
+        return self.storage.plain()
 
     @asynccontextmanager
     async def open(self) -> AsyncGenerator[None]:

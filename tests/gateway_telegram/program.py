@@ -14,58 +14,48 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
 
-import httpx
 import uvicorn
-from prefect_aws import AwsCredentials
-from pydantic import SecretStr
 
-from blocks.gateway import Gateway
-from blocks.object_storage import ObjectStorage, make_credentials
-from blocks.reading import Reading
-from blocks.telegram import Telegram
 from gateway.app import create_app
-from gateway.prefect_api import PrefectApi
-from gateway.services import Services
-from gateway.spooling import open_spool
-from gateway.telegram.service import TelegramService, running_service
-from sql.connection import make_pool
+from gateway.services import open_services
+from gateway.settings import GatewaySettings
+from gateway.telegram.service import TelegramService, telegram_service
 
 SECRET = "a-secret-of-the-webhook"
 
 
-def credentials(told: dict[str, Any]) -> AwsCredentials:
-    return make_credentials(
-        endpoint_url=told["s3_url"],
-        region="us-east-1",
-        access_key=told["s3_access_key"],
-        secret_key=SecretStr(told["s3_secret_key"]),
+def settings_of(told: dict[str, Any]) -> GatewaySettings:
+    """What the gateway is told; its Prefect is nowhere, so that wake-ups are lost."""
+    return GatewaySettings.model_validate(
+        {
+            "url": f"http://127.0.0.1:{told['port']}",
+            "dsn": told["dsn"],
+            "s3_events_token": "a-token",
+            "lease_seconds": 60,
+            "bucket": told["bucket"],
+            "prefect": {"url": "http://127.0.0.1:9/", "headers": {}},
+            "monthly_budget_dollars": 50,
+            "bot": told["bot"],
+        }
     )
 
 
 @asynccontextmanager
 async def serving(told: dict[str, Any]) -> AsyncGenerator[TelegramService]:
     """The gateway on a port of this machine while the block is used."""
-    settings = Telegram.model_validate(told["telegram"])
-    async with make_pool(told["dsn"], max_size=8) as pool, httpx.AsyncClient() as nowhere:
-        services = Services(
-            pool=pool,
-            storage=ObjectStorage(credentials=credentials(told), bucket=told["bucket"]),
-            gateway=Gateway(
-                url=f"http://127.0.0.1:{told['port']}", s3_events_token=SecretStr("a-token")
-            ),
-            reading=Reading(),
-            prefect=PrefectApi(nowhere),
-            spool=open_spool(Path(told["spool"]), receiving=4, storing=4),
-        )
-        app = create_app(spool_dir=Path(told["spool"]))
+    spool = Path(told["spool"])
+    async with open_services(settings_of(told), spool) as services:
+        app = create_app(spool_dir=spool)
         app.state.services = services
-        async with running_service(services, settings) as app.state.telegram:
+        async with telegram_service(services) as telegram:
+            assert telegram is not None
+            app.state.telegram = telegram
             with listening(told["port"]) as there:
                 config = uvicorn.Config(app, lifespan="off", log_level="warning", access_log=False)
                 server = _Server(config)
                 task = asyncio.create_task(server.serve([there]))
                 try:
-                    yield app.state.telegram
+                    yield telegram
                 finally:
                     server.should_exit = True
                     await task

@@ -5,8 +5,9 @@ import logging
 import pytest
 from pydantic import SecretStr, ValidationError
 
+from blocks.bot import TELEGRAM_URL, BotSettings
 from blocks.seeding import blocks_from_environment
-from blocks.telegram import TELEGRAM_URL, Telegram
+from blocks.telegram import Telegram
 from schema.failures import Misconfigured
 
 TOKEN = "123456789:AAE-rehearsal_token_of_35_characters"
@@ -38,8 +39,8 @@ def test_without_a_token_there_is_no_bot() -> None:
 def test_the_bot_listens_to_whom_it_is_told_to() -> None:
     [bot] = bots_of(WITH_A_BOT)
     assert bot.allowed_user_ids == [17, 4711]
-    assert bot.allows(17)
-    assert not bot.allows(18)
+    assert bot.plain().allows(17)
+    assert not bot.plain().allows(18)
     assert bot.api_url == TELEGRAM_URL
 
 
@@ -73,6 +74,8 @@ async def test_a_used_bot_silences_what_logs_addresses() -> None:
     block = Telegram(
         bot_token=SecretStr(TOKEN), webhook_secret=SecretStr("a-secret-of-the-webhook")
     )
-    async with block.bot():
+    plain = BotSettings.model_validate_json(block.plain().model_dump_json())
+    assert TOKEN not in repr(plain)
+    async with plain.bot():
         assert not logging.getLogger("httpx").isEnabledFor(logging.INFO)
         assert not logging.getLogger("httpcore.http11").isEnabledFor(logging.DEBUG)
