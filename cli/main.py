@@ -25,6 +25,7 @@ from cli import (
     smoke,
     spending,
     status,
+    telegram,
     up,
 )
 from cli.console import fail
@@ -69,6 +70,7 @@ for module in (
     costs,
     spending,
     deploy,
+    telegram,
     demo,
     marketplace,
 ):

@@ -27,6 +27,8 @@ from gateway.refusals import problems
 from gateway.services import open_services
 from gateway.settings import load_settings
 from gateway.surprises import Surprises
+from gateway.telegram import door as telegram_door
+from gateway.telegram.service import telegram_service
 from gateway.turns import ROOMS, Turns
 from schema.failures import BadInput
 from schema.files import MAX_BYTES
@@ -41,6 +43,7 @@ BODIES = {
     "/uploads/": Bounds(1024 * 1024),
     "/uploads": Bounds.long(MAX_BYTES),
     "/upload/": Bounds.long(MAX_BYTES),
+    "/telegram": Bounds(telegram_door.LIMIT_BYTES),
     **{path: Bounds(max_bytes) for path, max_bytes in prefect_door.LIMITS.items()},
 }
 """How large and how slow a body may be, by the beginning of the path."""
@@ -50,7 +53,8 @@ BODIES = {
 async def _lifespan(app: FastAPI) -> AsyncGenerator[None]:
     async with open_services(await load_settings(), app.state.spool_dir) as services:
         app.state.services = services
-        yield
+        async with telegram_service(services) as app.state.telegram:
+            yield
 
 
 async def _unavailable(_request: Request, error: Exception) -> JSONResponse:
@@ -110,6 +114,7 @@ def create_app(*, spool_dir: Path) -> FastAPI:
     app.include_router(large_uploads.router)
     app.include_router(upload_page.router)
     app.include_router(upload_page.linked)
+    app.include_router(telegram_door.router)
 
     @app.get("/health")
     async def health() -> dict[str, str]:  # pyright: ignore[reportUnusedFunction]

@@ -9,6 +9,7 @@ import sys
 
 from pydantic import BaseModel
 
+from blocks.bot import BotSettings
 from blocks.bucket import Bucket
 from blocks.secret import Secret
 from schema.failures import Misconfigured
@@ -36,6 +37,9 @@ class GatewaySettings(BaseModel, frozen=True):
     lease_seconds: int
     bucket: Bucket
     prefect: PrefectLogin
+    monthly_budget_dollars: float
+    bot: BotSettings | None = None
+    """Telegram's; None where there is none."""
 
 
 async def load_settings() -> GatewaySettings:

@@ -12,9 +12,11 @@ from pydantic import SecretStr
 
 from blocks.database import Database
 from blocks.gateway import Gateway
-from blocks.loading import load
+from blocks.loading import load, load_if_there
 from blocks.object_storage import ObjectStorage
 from blocks.reading import Reading
+from blocks.spending import Spending
+from blocks.telegram import Telegram
 from gateway.settings import CANNOT_START, GatewaySettings, PrefectLogin
 from schema.failures import AseagiError, Misconfigured
 
@@ -27,6 +29,8 @@ async def settings_from_blocks() -> GatewaySettings:
         await load(ObjectStorage),
         await load(Reading),
         prefect_login(),
+        spending=await load(Spending),
+        telegram=await load_if_there(Telegram),
     )
 
 
@@ -36,6 +40,9 @@ def settings_of(
     storage: ObjectStorage,
     reading: Reading,
     prefect: PrefectLogin,
+    *,
+    spending: Spending | None = None,
+    telegram: Telegram | None = None,
 ) -> GatewaySettings:
     """What of the blocks the gateway needs."""
     return GatewaySettings(
@@ -45,6 +52,8 @@ def settings_of(
         lease_seconds=reading.lease_seconds,
         bucket=storage.plain(),
         prefect=prefect,
+        monthly_budget_dollars=(spending or Spending()).monthly_budget_dollars,
+        bot=telegram.plain() if telegram else None,
     )
 
 

@@ -9,10 +9,10 @@ import asyncio
 import hashlib
 import os
 import shutil
-from collections.abc import AsyncGenerator, AsyncIterable
-from contextlib import asynccontextmanager
+from collections.abc import AsyncGenerator, AsyncIterable, Generator
+from contextlib import asynccontextmanager, contextmanager
 from pathlib import Path
-from tempfile import NamedTemporaryFile
+from tempfile import NamedTemporaryFile, TemporaryDirectory
 
 from fastapi import HTTPException
 
@@ -48,6 +48,12 @@ class Spool:
                 digesting.check(len(chunk), chunk)
                 await asyncio.to_thread(_write, file.file.fileno(), chunk, digesting)
             yield Path(file.name), digesting.content()
+
+    @contextmanager
+    def folder(self) -> Generator[Path]:
+        """A folder for files that are fetched; it is gone after the block."""
+        with TemporaryDirectory(dir=self._folder, ignore_cleanup_errors=True) as folder:
+            yield Path(folder)
 
     def _check_room(self, declared_bytes: int) -> None:
         if shutil.disk_usage(self._folder).free < declared_bytes + FREE_BYTES:
@@ -111,5 +117,8 @@ def open_spool(folder: Path, *, storing: int) -> Spool:
         raise Misconfigured(f"{folder} belongs to somebody else; name another with --spool.")
     folder.chmod(0o700)
     for left in folder.iterdir():
-        left.unlink()
+        if left.is_dir():
+            shutil.rmtree(left)
+        else:
+            left.unlink()
     return Spool(folder, storing=storing)
