@@ -8,6 +8,7 @@ a safeguard away, or make a minute a tenth of a second.
 """
 
 import asyncio
+import contextlib
 import json
 import logging
 import shutil
@@ -293,16 +294,27 @@ class Door:
     async def raw(self, *pieces: bytes, seconds: float = 20.0) -> bytes:
         """Send bytes as they are; what came back until the gateway closed the connection."""
         reader, writer = await asyncio.open_connection("127.0.0.1", self.port)
+        # From the start: a gateway that refuses does not wait until all is sent.
+        coming = asyncio.create_task(_all_of(reader))
         try:
-            for piece in pieces:
-                writer.write(piece)
-                await writer.drain()
+            with contextlib.suppress(ConnectionError):
+                for piece in pieces:
+                    writer.write(piece)
+                    await writer.drain()
             async with asyncio.timeout(seconds):
-                return await reader.read()
-        except ConnectionError:
-            return b""
+                return await coming
         finally:
+            coming.cancel()
             writer.close()
+
+
+async def _all_of(reader: asyncio.StreamReader) -> bytes:
+    """What comes until the connection ends, however it does."""
+    came = b""
+    with contextlib.suppress(ConnectionError):
+        while piece := await reader.read(65_536):
+            came += piece
+    return came
 
 
 def read(document: UUID, page: int, text: str = "what the page says") -> PageResult:
