@@ -17,7 +17,7 @@ UV_VERSION := 0.13.9
 PYTEST_WORKERS ?= 2
 
 .DEFAULT_GOAL := help
-.PHONY: help vastai host demo up test check lint lint-image types imports pytest image bench bench-throughput bench-close bench-soak bench-rented bench-ocr bench-ocr-feed bench-analyst bench-claude bench-image bench-search bench-watch samples lock clean
+.PHONY: help vastai host demo up test check lint lint-image types imports pytest image bench bench-throughput bench-close bench-soak bench-rented bench-ocr bench-ocr-feed bench-analyst bench-claude bench-gateway bench-image bench-search bench-watch samples lock clean
 
 help: ## Show this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 20
@@ -116,6 +116,9 @@ bench-analyst: $(READY) ## The offline analyst on invented legal documents of te
 
 bench-claude: $(READY) ## 500 documents through the Claude analyst, with faults and killed drains
 	@$(BIN)/python -m bench.claude
+
+bench-gateway: $(READY) ## 1,000 uploads at once and one of 2 GB: nothing lost, how fast, in how much memory
+	@$(BIN)/python -m bench.gateway
 
 bench-image: $(HOST_READY) ## What the image of a rented host weighs, package by package
 	@$(HOST_BIN)/python -m bench.image

@@ -15,12 +15,12 @@ from collections import Counter, defaultdict
 from collections.abc import Iterable, Sequence, Set
 from dataclasses import dataclass
 from decimal import Decimal
-from typing import Literal, cast
+from typing import cast, get_args
 
 from rich.console import Console
 from rich.table import Table
 
-from bench.blind_documents import BlindDocument, blind_documents
+from bench.blind_documents import BlindDocument, BlindSet, blind_documents
 from bench.legal_documents import LegalDocument, TemplateSet, documents
 from bench.results import Figure, write_results
 from schema.analysis import Analysis, DocumentType
@@ -32,7 +32,9 @@ NOISE = 0.004
 TARGETS = {"type": 0.9, "dates recall": 0.95, "dates precision": 0.95,
            "amounts recall": 0.95, "amounts precision": 0.95}  # fmt: skip
 
-DocumentSet = TemplateSet | Literal["blind"]
+DocumentSet = TemplateSet | BlindSet
+SETS = (*get_args(TemplateSet), *get_args(BlindSet))
+BLIND = frozenset(get_args(BlindSet))
 
 console = Console()
 
@@ -48,7 +50,7 @@ class Scored:
 
 def main() -> int:
     parser = argparse.ArgumentParser(prog="python -m bench.analyst", description=__doc__)
-    parser.add_argument("--set", choices=("development", "held_out", "blind"), default="held_out")
+    parser.add_argument("--set", choices=SETS, default="held_out")
     parser.add_argument("--failures", action="store_true", help="what was wrong, of development")
     parser.add_argument("--noise", type=float, default=NOISE, help="share of misread letters")
     chosen = parser.parse_args()
@@ -68,18 +70,24 @@ def main() -> int:
         written["pages per second"] = Figure(
             round(sum(len(one.document.pages) for one in clean) / seconds, 1), "1/s"
         )
-        name = "analyst" if which == "held_out" else "analyst_blind"
+        name = "analyst" if which == "held_out" else f"analyst_{which}"
         print(f"written to {write_results(name, written)}")
-    if which == "blind":
+    if which in BLIND:
         return 0
     return 1 if any(figures["clean"][subject] < least for subject, least in TARGETS.items()) else 0
 
 
 def _scored(which: DocumentSet, noise: float) -> tuple[list[Scored], float]:
     made: list[LegalDocument] = (
-        list(blind_documents(seed=SEED, per_template=PER_TEMPLATE, noise=noise))
-        if which == "blind"
-        else list(documents(which, seed=SEED, per_template=PER_TEMPLATE, noise=noise))
+        list(
+            blind_documents(
+                cast("BlindSet", which), seed=SEED, per_template=PER_TEMPLATE, noise=noise
+            )
+        )
+        if which in BLIND
+        else list(
+            documents(cast("TemplateSet", which), seed=SEED, per_template=PER_TEMPLATE, noise=noise)
+        )
     )
     begun = time.perf_counter()
     said = [analyse_offline(one.pages, file_name="scan_0001.pdf") for one in made]

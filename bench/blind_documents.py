@@ -1,15 +1,21 @@
 """A blind set for the analyst: documents by someone who has not read its rules.
 
-Made like those of bench/legal_documents.py (same seed, same text) from templates of
-`templates/blind.txt`, each the layout of another kind of paper. A template begins with
+Made like those of bench/legal_documents.py (same seed, same text) from the templates of
+`templates/blind.txt`, `blind_2.txt` or `blind_3.txt`, each the layout of another kind of
+paper. A set is blind until rules are mended by it: the first two are so no longer. What stands
+before the first are pools of names, `kind = name|name`. A template begins with
 `@@ type; option; role = person`: roles that say the same are parted by `/`, `?` stands
 before one that need not be named, and a person in quotes is called so. Its pages are parted
 by `%%`. A line longer than `width` is wrapped unless it has columns or begins with `~`;
-`numbered` is pleading paper. Fields:
+`numbered` is pleading paper. `men a b` and `women c` say who is which, and `kin kid a` that
+the child bears the parent's name. Fields:
 
 `[[d hearing+30 long]]` a date thirty days after the document's own, and how it is written
+`[[d end~start+364@31 long]]` counted from another date, and moved to that day of its month:
+31 is the last, and `w` moves a weekend to Monday; `day 31` moves the document's own
 `[[m total =fees+costs plain]]` a sum; `[[m fee 100-900/5 whole]]` one drawn in steps of 5
 `[[p a]]`, `[[o a]]`, `[[f a]]` a person, company, law firm and so on; `[[P a]]` in capitals
+`[[tab 40]]` what follows stands in column 40
 `[[let fee 100-900]]` a sum that is reckoned with before it is written
 `[[case 2:YY-cv-0####]]` the case number; `[[# 555-01##]]` figures that mean nothing here
 `[[pick county=A|B]]` one of several words, again as `[[= county]]`
@@ -21,11 +27,13 @@ what stands there: days without a year count where the document tells the year.
 import random
 import re
 import textwrap
-from collections.abc import Iterator, Mapping
+from calendar import monthrange
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import date, timedelta
 from decimal import Decimal
 from pathlib import Path
+from typing import Literal
 
 from bench.legal_documents import (
     LegalDocument,
@@ -33,11 +41,14 @@ from bench.legal_documents import (
 )
 from schema.analysis import DocumentType
 
-TEMPLATE_FILE = Path(__file__).parent / "templates" / "blind.txt"
+TEMPLATES = Path(__file__).parent / "templates"
+BlindSet = Literal["blind", "blind_2", "blind_3"]
 
 _POOLS = {
     "first": "Grace|Miguel|Priya|Tyrone|Hannah|Walter|Mei|Svetlana|Omar|Judith|Kevin|Lashonda|"
     "Pedro|Ingrid|Dale|Roxanne|Arturo|Beth|Cornelius|Yusuf|Marguerite|Todd|Anh|Renee",
+    "men": "Miguel|Tyrone|Walter|Omar|Kevin|Pedro|Dale|Arturo|Cornelius|Yusuf|Todd",
+    "middle": "||J. |Lee |M. ",
     "last": "Okafor|Ruiz|Patel|Washington|Schroeder|Lindholm|Chen|Volkova|Haddad|Baumgartner|"
     "Murphy|Garcia-Lopez|De La Cruz|Van Houten|Price|Hill|Easton|Nguyen|MacDougall|O'Shea|Kim|"
     "St. James|Trujillo|Boone",
@@ -59,21 +70,24 @@ _POOLS = {
     "Martin Luther King Jr. Blvd.|County Road 12|E Pine St|Hawthorne Terrace",
     "town": "Bellwood|Cedar Falls|Mount Vernon|Salem|Granger|Pine Bluff|Newport|La Grange",
 }
-_LISTS = {kind: names.split("|") for kind, names in _POOLS.items()}
 _ORGANISATIONS = {
     "o": "company", "b": "bank", "f": "firm", "i": "insurer", "s": "solicitors", "u": "limited",
     "g": "garage", "t": "trustee", "e": "engineers",
 }  # fmt: skip
-_HIS_OR_HER = {"his": "her", "him": "her", "title": "Ms."}
+_HIS_OR_HER = {"he": "she", "his": "her", "him": "her", "title": "Ms."}
 _SHORT_MONTHS = (
     "Jan.", "Feb.", "March", "April", "May", "June",
     "July", "Aug.", "Sept.", "Oct.", "Nov.", "Dec.",
 )  # fmt: skip
 
+_POOL = re.compile(r"(?m)^([a-z]+) = (.+)$")
 _FIELD = re.compile(r"\[\[(.+?)\]\]")
 _COLUMNS = re.compile(r"\S {4,}\S")
 _PAD = re.compile(r" (?P<side>[<>])(?P<width>[0-9]+)$")
-_DATE = re.compile(r"(?P<name>[a-z0-9]+)(?:(?P<offset>[+-][0-9]+)|=(?P<fixed>[0-9-]+))?$")
+_DATE = re.compile(
+    r"(?P<name>[a-z0-9]+)(?:~(?P<base>[a-z0-9]+))?"
+    r"(?:(?P<offset>[+-][0-9]+)|=(?P<fixed>[0-9-]+))?(?:@(?P<day>[0-9]+|w))?$"
+)
 _RANGE = re.compile(r"(?P<low>[0-9.]+)(?:-(?P<high>[0-9.]+))?(?:/(?P<step>[0-9.]+))?$")
 _TERM = re.compile(r"(?P<sign>[+-]?)(?P<name>[a-z][a-z0-9]*)(?:\*(?P<times>[0-9.]+))?")
 
@@ -93,12 +107,17 @@ class BlindDocument(LegalDocument):
     """Names that may be called parties, or not."""
 
 
-def blind_documents(*, seed: int, per_template: int, noise: float = 0.0) -> Iterator[BlindDocument]:
-    """`per_template` documents of every template; `noise` is the share of bad letters."""
-    blocks = TEMPLATE_FILE.read_text(encoding="utf-8").split("@@ ")[1:]
+def blind_documents(
+    which: BlindSet = "blind", *, seed: int, per_template: int, noise: float = 0.0
+) -> Iterator[BlindDocument]:
+    """`per_template` documents of every template of a set; `noise` is the share of bad letters."""
+    before, *blocks = (TEMPLATES / f"{which}.txt").read_text(encoding="utf-8").split("@@ ")
+    pools = _POOLS | dict(_POOL.findall(before))
+    lists = {kind: names.split("|") for kind, names in pools.items()}
     for number, block in enumerate(blocks):
         for copy in range(per_template):
-            writing = _Writing(random.Random(f"{seed}/blind/{number}/{copy}"))  # noqa: S311
+            chance = random.Random(f"{seed}/{which}/{number}/{copy}")  # noqa: S311
+            writing = _Writing(chance, lists)
             document = writing.document(block, name=f"{number:02}-{copy}")
             if noise:
                 noisy = _with_noise(document, writing.chance, noise)
@@ -111,8 +130,10 @@ class _Writing:
     """One document while it is written: who and what it names, and the truth so far."""
 
     chance: random.Random
+    lists: Mapping[str, Sequence[str]]
     page: int = 1
     stretch: float = 1.0
+    options: Mapping[str, str] = field(default_factory=dict[str, str])
     names: dict[str, str] = field(default_factory=dict[str, str])
     days: dict[str, date] = field(default_factory=dict[str, date])
     sums: dict[str, Decimal] = field(default_factory=dict[str, Decimal])
@@ -122,10 +143,15 @@ class _Writing:
     def document(self, block: str, *, name: str) -> BlindDocument:
         head, _, body = block.partition("\n")
         kind, *rest = [part.strip() for part in head.split(";")]
-        options = {key: value for key, _, value in (one.partition(" ") for one in rest)}
+        self.options = {key: value for key, _, value in (one.partition(" ") for one in rest)}
+        options = self.options
         year = int(options.get("year", self.chance.randrange(2012, 2025)))
         own = date(year, 1, 20) + timedelta(days=self.chance.randrange(330))
-        self.days["own"] = own - timedelta(days=max(0, own.weekday() - 4))  # no Sundays in court
+        self.days["own"] = (
+            _moved(own, options["day"])
+            if "day" in options
+            else own - timedelta(days=max(0, own.weekday() - 4))  # no Sundays in court
+        )
         self.stretch = self.chance.uniform(1.0, 1.08)
         pages: list[str] = []
         for self.page, page in enumerate(body.split("\n%%\n"), start=1):
@@ -174,6 +200,8 @@ class _Writing:
                 text = self._once("case", rest)
             case "#":
                 text = self._figures(rest)
+            case "tab":
+                text = f"\t{rest}\t"
             case "time":
                 text = self._time(rest)
             case "pick":
@@ -181,7 +209,7 @@ class _Writing:
                 text = self.names.setdefault(f"pick {name}", self.chance.choice(words.split("|")))
             case "=":
                 text = self.names[f"pick {rest}"]
-            case "his" | "him" | "title":
+            case "he" | "his" | "him" | "title":
                 his = {"title": "Mr."}.get(kind, kind)
                 text = his if self._is_he(rest) else _HIS_OR_HER[kind]
             case "addr":
@@ -200,8 +228,9 @@ class _Writing:
         if asked["fixed"]:
             self.days[asked["name"]] = date.fromisoformat(asked["fixed"])
         elif asked["name"] not in self.days:
-            days = round(int(asked["offset"]) * self.stretch)
-            self.days[asked["name"]] = self.days["own"] + timedelta(days=days)
+            days = int(asked["offset"]) * (1 if asked["base"] else self.stretch)
+            counted = self.days[asked["base"] or "own"] + timedelta(days=round(days))
+            self.days[asked["name"]] = _moved(counted, asked["day"])
         on = self.days[asked["name"]]
         self.dated.add((on, self.page))
         return written_date(on, style)
@@ -212,7 +241,7 @@ class _Writing:
         if name not in self.sums:
             self.sums[name] = self._value(asked)
         value = self.sums[name]
-        below_zero = any(word in style for word in ("paren", "minus", "trailing"))
+        below_zero = any(word in style for word in ("paren", "minus", "trailing", "cr"))
         self.paid.add((-value if below_zero else value, self.page))
         return written_sum(value, style)
 
@@ -247,29 +276,37 @@ class _Writing:
         }[part]
 
     def _is_he(self, key: str) -> bool:
-        return self._name("p", key).split()[0] in {
-            "Miguel", "Tyrone", "Walter", "Omar", "Kevin", "Pedro", "Dale", "Arturo",
-            "Cornelius", "Yusuf", "Todd",
-        }  # fmt: skip
+        return self._name("p", key).split()[0] in self.lists["men"]
 
     def _once(self, key: str, pattern: str) -> str:
         if key not in self.names:
-            self.names[key] = self._new(key.partition(" ")[0], pattern)
+            self.names[key] = self._new(key, pattern)
         return self.names[key]
 
-    def _new(self, kind: str, pattern: str) -> str:
+    def _new(self, key: str, pattern: str) -> str:
+        kind, _, who = key.partition(" ")
         used = " ".join(self.names.values())
         pick = self.chance.choice
         if kind == "case":
             return self._figures(pattern)
         if kind == "addr":
-            return f"{self.chance.randrange(12, 9800)} {pick(_LISTS['street'])}"
+            return f"{self.chance.randrange(12, 9800)} {pick(self.lists['street'])}"
         if kind == "p":
-            first = pick([name for name in _LISTS["first"] if name not in used])
-            last = pick([name for name in _LISTS["last"] if name not in used])
-            return f"{first} {pick(['', '', 'J. ', 'Lee ', 'M. '])}{last}"
+            firsts = [name for name in self.lists["first"] if name not in used]
+            for sex in ("men", "women"):
+                if who in self.options.get(sex, "").split():
+                    men = self.lists["men"]
+                    firsts = [name for name in firsts if (name in men) is (sex == "men")]
+            first = pick(firsts)
+            *children, parent = self.options.get("kin", "none").split()
+            last = (
+                self._name("p", parent, "last")
+                if who in children
+                else pick([name for name in self.lists["last"] if name not in used])
+            )
+            return f"{first} {pick(self.lists['middle'])}{last}"
         kind = _ORGANISATIONS.get(kind, kind)
-        return pick([name for name in _LISTS[kind] if name not in used])
+        return pick([name for name in self.lists[kind] if name not in used])
 
     def _figures(self, pattern: str) -> str:
         own = self.days["own"]
@@ -284,6 +321,15 @@ class _Writing:
             "sec": f"{hour}:{minute:02}:{self.chance.randrange(60):02}",
             "ampm": f"{clock} {'PM' if afternoon else 'AM'}",
         }.get(style, f"{clock} {'p.m.' if afternoon else 'a.m.'}")
+
+
+def _moved(on: date, day: str | None) -> date:
+    """The date on that day of its month, or the Monday after a weekend."""
+    if day is None:
+        return on
+    if day == "w":
+        return on + timedelta(days=7 - on.weekday() if on.weekday() > 4 else 0)
+    return on.replace(day=min(int(day), monthrange(on.year, on.month)[1]))
 
 
 def written_date(on: date, style: str) -> str:
@@ -310,7 +356,21 @@ def written_date(on: date, style: str) -> str:
         "dash": f"{on:%m-%d-%Y}",
         "dash-short": f"{on:%m-%d-%y}",
         "euslash": f"{on:%d/%m/%Y}",
+        "mon": f"{short} {on.day}, {on.year}",
+        "dmon": f"{on:%d} {short} {on.year}",
+        "dmon2": f"{on:%d %b %y}",
+        "dd-mon-yy": f"{on:%d-%b-%y}",
+        "stamp": f"{short} {on:%d} {on.year}".upper(),
+        "clerk": f"{on.year} {short} {on:%d}".upper(),
+        "dots": f"{on.month}.{on.day}.{on:%y}",
+        "dashes": f"{on.month}-{on.day}-{on:%y}",
+        "boxes": f"{on:%m} / {on:%d} / {on.year}",
+        "weekday-dmy": f"{on:%A} {on.day} {month} {on.year}",
+        "weekday-md": f"{on:%A}, {month} {on.day}",
+        "day-of-": f"{day} day of {month} {on.year}",
         "md": f"{month} {on.day}",
+        "mon-d": f"{short} {on.day}",
+        "md-n": f"{on.month}/{on.day}",
         "md-ord": f"{month} {day}",
         "md-slash": f"{on:%m/%d}",
         "day-of": f"{day} day of {month}, {on.year}",
@@ -328,11 +388,17 @@ def written_sum(value: Decimal, style: str) -> str:
         "whole": f"${whole}",
         "plain": full,
         "bare": f"{whole}.",
+        "paren-plain": f"({full})",
+        "gbp-minus": f"-£{full}",
         "paren-bare": f"({whole}.)",
         "$nocomma": f"${value:.2f}",
         "$paren": f"(${full})",
         "minus": f"-{full}",
         "trailing": f"{full}-",
+        "$minus": f"-${full}",
+        "cr": f"{full} CR",
+        "nocomma": f"${value:.0f}",
+        "dollars": f"{whole} dollars",
         "usd": f"US${whole}",
         "k": f"${int(value / 1000)}k",
         "million": f"${value / 1_000_000:.1f} million",
@@ -342,6 +408,8 @@ def written_sum(value: Decimal, style: str) -> str:
         "eur": f"€{full}",
         "eur-minus": f"-€{full}",
         "words": f"{words.title()} Dollars (${full})",
+        "words-whole": f"{words.title()} Dollars (${whole})",
+        "words-100": f"{words.title()} and {cents}/100 Dollars (${full})",
         "words-caps": f"{words.upper()} DOLLARS AND {cents}/100 (${full})",
         "words-check": f"{words.capitalize()} and {cents}/100 dollars  ${full}",
     }[style]
@@ -385,7 +453,10 @@ def _ordinal(number: int) -> str:
 def _laid_out(page: str, width: int, numbered: bool) -> str:
     """Long lines wrapped as a typist would, and with the line numbers of pleading paper."""
     lines: list[str] = []
-    for line in page.split("\n"):
+    for written in page.split("\n"):
+        line, *columns = written.split("\t")
+        for at, column in zip(columns[::2], columns[1::2], strict=True):
+            line = f"{line:{int(at) - 1}} {column}"
         if line.startswith("~") or len(line) <= width or _COLUMNS.search(line):
             lines.append(line.removeprefix("~"))
             continue

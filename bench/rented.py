@@ -210,7 +210,7 @@ async def interactive(house: House, pages: int, seen: Seen) -> None:
         for number in range(FIRST_PAGES):
             file = Path(folder) / f"now-{number}.png"
             file.write_bytes(letter(300_000 + number))
-            candidate = Candidate(file, f"raw/now/{file.name}", file.stat().st_size)
+            candidate = Candidate(file, file.name, "now", file.stat().st_size)
             await add_files([candidate], Lane.NOW, quiet=True)
             seen.interactive.append(await house.seconds_to_read(file.name))
             console.print(f"interactive page after {seen.interactive[-1]:.1f} s")

@@ -23,8 +23,9 @@ from pydantic import SecretStr
 from rich.console import Console
 
 from bench.results import Figure, write_results
+from blocks.bucket import INBOXES
 from blocks.database import Database
-from blocks.object_storage import INBOXES, ObjectStorage, make_credentials
+from blocks.object_storage import ObjectStorage, make_credentials
 from sql.migrate import migrate
 from stack.servers import Servers, start_servers
 from tasks.watch import watch_bucket

@@ -18,6 +18,7 @@ from blocks.loading import NAME
 from blocks.object_storage import ObjectStorage, make_credentials
 from blocks.reading import Reading
 from blocks.spending import Spending
+from blocks.telegram import Telegram
 from blocks.vast_account import VAST_URL, VastAccount
 from schema.failures import Misconfigured
 
@@ -29,6 +30,7 @@ ALL_BLOCKS: tuple[type[Block], ...] = (
     Spending,
     VastAccount,
     Claude,
+    Telegram,
 )
 
 
@@ -103,7 +105,26 @@ def blocks_from_environment(environment: Mapping[str, str]) -> list[Block]:
         Spending.model_validate(spending),
         *(rented if account else []),
         *asked,
+        *_telegram(environment),
     ]
+
+
+def _telegram(environment: Mapping[str, str]) -> list[Telegram]:
+    """The bot, for who has one: without a token there is no Telegram."""
+    told = {
+        field: environment[variable].strip()
+        for field in Telegram.model_fields
+        if (variable := f"ASEAGI_TELEGRAM_{field.upper()}") in environment
+    }
+    if not told.get("bot_token"):
+        return []
+    if not told.get("webhook_secret"):
+        raise Misconfigured(
+            "ASEAGI_TELEGRAM_WEBHOOK_SECRET is not set: any long random string of A-Z, a-z, 0-9, "
+            "_ and -. Put it into .env; .env.example explains it."
+        )
+    users = told.pop("allowed_user_ids", "").replace(",", " ").split()
+    return [Telegram.model_validate({**told, "allowed_user_ids": users})]
 
 
 async def seed_blocks(environment: Mapping[str, str], *, overwrite: bool) -> list[Seeded]:

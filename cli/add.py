@@ -1,4 +1,4 @@
-"""`aseagi add`: put files and folders into the inbox."""
+"""`aseagi add`: send files and folders to the gateway."""
 
 from collections.abc import Iterator
 from dataclasses import asdict
@@ -8,18 +8,13 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TimeRemainingColumn
 
-from cli.connection import use_stack
 from cli.console import STATE_DIR, JsonOption, StateDirOption, console, print_json, run
+from cli.gateway import find_gateway
 from schema.failures import BadInput
 from schema.lanes import Lane
 
 if TYPE_CHECKING:
     from cli.uploading import Added, Candidate
-    from sql.arrivals import SeenObject
-    from sql.connection import Connection
-
-LONGEST_MATTER = 200
-"""Characters; a matter is a folder's name."""
 
 
 def register(app: typer.Typer) -> None:
@@ -47,10 +42,14 @@ def add(
 
     - `aseagi add ~/cases/smith-v-jones` — a folder; its name becomes the matter
     - `aseagi add --matter smith-v-jones --lane now letter.pdf`
+
+    On a machine of its own, with `ASEAGI_GATEWAY_URL` and `ASEAGI_TOKEN` (see `aseagi clients`).
     """
     if matter is not None:
+        from blocks.inbox import check_matter
+
         check_matter(matter)
-    use_stack(state)
+    find_gateway(state)
     candidates = list(candidates_in(paths, matter))
     if not candidates:
         raise BadInput("There are no files in what was named.")
@@ -66,18 +65,6 @@ def add(
     }
     console.print(f"{counts['added']} added, {counts['already there']} already there")
     console.print("`aseagi process --wait` shows how they get on.")
-
-
-def check_matter(matter: str) -> None:
-    """Raise `BadInput` unless this can be the name of a matter: one folder in the inbox."""
-    if not matter.strip():
-        raise BadInput("The matter's name is empty; leave --matter out to use the folder's name.")
-    if "/" in matter or matter in {".", ".."}:
-        raise BadInput("A matter's name is one folder: it cannot hold '/', nor be '.' or '..'.")
-    if not matter.isprintable():  # control characters, and what is not UTF-8
-        raise BadInput("A matter's name cannot hold control characters or anything unprintable.")
-    if len(matter) > LONGEST_MATTER:
-        raise BadInput(f"A matter's name has at most {LONGEST_MATTER} characters.")
 
 
 def candidates_in(paths: list[Path], matter: str | None = None) -> "Iterator[Candidate]":
@@ -100,40 +87,20 @@ def candidates_in(paths: list[Path], matter: str | None = None) -> "Iterator[Can
 def _candidate(file: Path, inside: PurePosixPath, matter: str | None) -> "Candidate":
     from cli.uploading import Candidate
 
-    folder = PurePosixPath(matter) if matter else PurePosixPath()
-    return Candidate(file, str("raw" / folder / inside), file.stat().st_size)
+    return Candidate(file, str(inside), matter, file.stat().st_size)
 
 
 async def add_files(candidates: "list[Candidate]", lane: Lane, *, quiet: bool) -> "list[Added]":
-    """Upload files that are not there yet, record them, and wake ingest; with a bar."""
-    import anyio
+    """Send the gateway the files that it does not have yet; with a bar."""
+    from cli.gateway import gateway_client
+    from cli.uploading import CHECKED_AT_A_TIME
 
-    from blocks.database import Database
-    from blocks.loading import load
-    from blocks.object_storage import ObjectStorage
-    from blocks.wakeups import object_created
-    from cli.uploading import upload
-
-    database, storage = await load(Database), await load(ObjectStorage)
     added: list[Added] = []
     columns = (TextColumn("{task.description}"), BarColumn(), DownloadColumn())
     with Progress(*columns, TimeRemainingColumn(), console=console, disable=quiet) as progress:
         bar = progress.add_task("uploading", total=sum(one.size_bytes for one in candidates))
-        async with database.connect() as db:
-            for candidate in candidates:
-                one, seen = await anyio.to_thread.run_sync(upload, storage, candidate, lane)
-                if seen is not None and await record_arrival(db, seen, lane):
-                    object_created(seen.key, size_bytes=seen.size_bytes)
-                added.append(one)
-                progress.advance(bar, candidate.size_bytes)
+        async with gateway_client() as gateway:
+            for first in range(0, len(candidates), CHECKED_AT_A_TIME):
+                some = candidates[first : first + CHECKED_AT_A_TIME]
+                added += await gateway.add(some, lane, lambda sent: progress.advance(bar, sent))
     return added
-
-
-async def record_arrival(db: "Connection", seen: "SeenObject", lane: Lane) -> bool:
-    """Record the object as arrived, and commit; whether it was new."""
-    from sql.arrivals import notice
-
-    new = await notice(db, [seen], source="cli", lane=lane)
-    # Always: looking at an arrival locks its row, and ingest must not wait for the next upload.
-    await db.commit()
-    return new > 0

@@ -39,7 +39,7 @@ class Expected:
     @property
     def key(self) -> str:
         """Where it lies in the bucket."""
-        return f"raw/{self.path}"
+        return f"uploads/{self.path}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,7 +94,7 @@ async def _demo(state: Path) -> list[Ended]:
 
     samples = read_manifest()
     files = [
-        Candidate(path, sample.key, path.stat().st_size)
+        Candidate(path, *_named(sample.path), path.stat().st_size)
         for sample in samples
         if (path := SAMPLES / sample.path)
     ]
@@ -114,6 +114,12 @@ async def _demo(state: Path) -> list[Ended]:
     console.print(f"export     {exported.folder / 'documents.xlsx'}", markup=False, soft_wrap=True)
     console.print(f"as a link  {exported.link}", markup=False, soft_wrap=True)
     return ended
+
+
+def _named(path: str) -> tuple[str, str | None]:
+    """A sample's name, and its matter if it lies in a folder."""
+    matter, _, name = path.rpartition("/")
+    return name, matter or None
 
 
 def read_manifest() -> list[Expected]:

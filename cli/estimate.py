@@ -119,15 +119,16 @@ async def look_at(candidates: "Sequence[Candidate]", *, quiet: bool) -> Looked:
 
 
 def _look_at(candidate: "Candidate") -> "tuple[str, Document] | NotCounted":
-    from cli.uploading import check_names, shown
+    from cli.uploading import shown
+    from schema.files import MAX_BYTES
     from tasks.estimating import document_of
-    from tasks.inspection import MAX_BYTES, inspect
+    from tasks.inspection import inspect
 
     name = shown(candidate.path)
     if candidate.size_bytes > MAX_BYTES:
         return NotCounted(name, f"The file is larger than {MAX_BYTES // 1024**3} GB.")
     try:
-        check_names(candidate)
+        _ = candidate.key
         inspection = inspect(candidate.path)
         with candidate.path.open("rb") as file:
             digest = hashlib.file_digest(file, "sha256").hexdigest()

@@ -11,6 +11,7 @@ import typer
 from cli import (
     add,
     analyse,
+    clients,
     costs,
     demo,
     deploy,
@@ -24,6 +25,7 @@ from cli import (
     smoke,
     spending,
     status,
+    telegram,
     up,
 )
 from cli.console import fail
@@ -56,6 +58,7 @@ for module in (
     up,
     estimate,
     add,
+    clients,
     process,
     status,
     search,
@@ -67,6 +70,7 @@ for module in (
     costs,
     spending,
     deploy,
+    telegram,
     demo,
     marketplace,
 ):

@@ -122,6 +122,8 @@ async def _show(prefix: str, *, with_text: bool, as_json: bool) -> None:
     console.print(f"sha-256  {row.file_hash}")
     if row.original_path:
         console.print(f"came as  {row.original_path}", markup=False)
+    if row.notes:
+        console.print(f"note     {row.notes}", markup=False)
     if row.analysis is not None:
         print_analysis(Analysis.model_validate(row.analysis))
     if lacks := what_lacks(row):

@@ -57,6 +57,7 @@ def document_dict(row: DocumentRow) -> dict[str, Any]:
         "cost_dollars": row.cost_dollars,
         "file_hash": row.file_hash,
         "original_path": row.original_path,
+        "notes": row.notes,
         "analysis_failure": row.analysis_failure,
         "error": row.error,
     }

@@ -1,55 +1,66 @@
-"""Put a file into the inbox under a name nobody else has, without ever overwriting.
+"""Files on their way to the gateway: looked at here, asked for, sent if they are not there.
 
-Two people may add different files of one name at the same moment: the store itself
-decides who was first (`If-None-Match: *`, on a plain upload as on the last step of one in
-parts), and the other's file lies beside it under a name with its digest. The same file
-again is found by its content and uploaded no second time.
-
-SeaweedFS and AWS decide so; a store that does not know the condition ignores it or
-answers 501, and then the last of two that upload at the very same moment wins.
+A file that lies there already is recognised by its content and not sent. Large ones go
+in parts, straight to the bucket. What the gateway or the network cannot take now is
+tried again, a few times, with growing pauses; what it refuses is `skipped`, with the reason.
 """
 
-import contextlib
-import getpass
-import hashlib
-import math
-from collections.abc import Generator, Mapping
-from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
+import asyncio
+import random
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Sequence
+from contextlib import asynccontextmanager
 from dataclasses import dataclass
-from pathlib import Path, PurePosixPath
-from typing import TYPE_CHECKING, TypedDict
-from urllib.parse import quote
+from http import HTTPStatus
+from pathlib import Path
+from typing import Any, TypeVar
 
-from botocore.exceptions import BotoCoreError, ClientError
+import anyio
+import httpx
 
-from blocks.object_storage import ObjectStorage
-from schema.failures import BadInput
+from blocks.inbox import Content, inbox_key, look
+from schema.failures import BadInput, Misconfigured, RetryLater
+from schema.files import MAX_BYTES
 from schema.lanes import Lane
-from sql.arrivals import SeenObject
-from tasks.inspection import media_type_of
-from tasks.intake import METADATA_BY, METADATA_LANE, METADATA_PATH, METADATA_SOURCE
+from schema.uploads import (
+    CheckRequest,
+    CheckResponse,
+    FileToCheck,
+    LargeUpload,
+    LargeUploadRequest,
+    Outcome,
+    Uploaded,
+)
 
-if TYPE_CHECKING:
-    from mypy_boto3_s3.type_defs import CompletedPartTypeDef
+LARGE_BYTES = 64 * 1024**2
+"""From here on a file goes in parts: a part that fails is sent again, not the whole."""
 
-METADATA_SHA256 = "sha256"
-"""Name of the object metadata with the content's digest: the ETag of parts is none."""
+FILES_AT_A_TIME = 4
+CHECKED_AT_A_TIME = 50
+CHUNK_BYTES = 256 * 1024
+TRIES = 5
+LONGEST_PAUSE_SECONDS = 20.0
+TIMEOUT = httpx.Timeout(120, connect=10)
 
-HASH_CHUNK_BYTES = 1 << 20
-PART_BYTES = 16 * 1024**2
-MOST_PARTS = 10_000
-PARTS_AT_A_TIME = 4
-LONGEST_KEY_BYTES = 1024
+Value = TypeVar("Value")
+Sent = Callable[[int], None]
+"""Is told of bytes as they are sent."""
 
 
 @dataclass(frozen=True, slots=True)
 class Candidate:
-    """A file to add, and the key it would like."""
+    """A file to add: where it lies, and what it will be called in its matter."""
 
     path: Path
-    key: str
+    name: str
+    matter: str | None
     size_bytes: int
+
+    @property
+    def key(self) -> str:
+        """The key it will have; raises `BadInput` for names that cannot be kept."""
+        if shown(self.path) != str(self.path):
+            raise BadInput("its name is not UTF-8, so it cannot be kept; rename it")
+        return inbox_key(self.name, self.matter)
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,71 +73,147 @@ class Added:
     reason: str | None = None
 
 
-class _Condition(TypedDict, total=False):
-    IfNoneMatch: str
+class GatewayClient:
+    """The gateway, as a client with a token sees it. Make it with `open_gateway_client`."""
+
+    def __init__(self, http: httpx.AsyncClient, bucket: httpx.AsyncClient) -> None:
+        self._http = http
+        self._bucket = bucket
+
+    async def add(self, candidates: Sequence[Candidate], lane: Lane, sent: Sent) -> list[Added]:
+        """Send what is not there yet; every file is answered, in order."""
+        looked = [await anyio.to_thread.run_sync(_look, one) for one in candidates]
+        fine = [one for one in looked if isinstance(one, _Looked)]
+        known = dict(zip(fine, await self._keys_of(fine), strict=True))
+        slots = asyncio.Semaphore(FILES_AT_A_TIME)
+
+        async def one(found: "_Looked | Added", size_bytes: int) -> Added:
+            if isinstance(found, Added):
+                sent(size_bytes)
+                return found
+            if key := known[found]:
+                sent(size_bytes)
+                return Added(shown(found.candidate.path), "already there", key=key)
+            async with slots:
+                return await self._send(found, lane, sent)
+
+        return list(
+            await asyncio.gather(
+                *(
+                    one(found, candidate.size_bytes)
+                    for found, candidate in zip(looked, candidates, strict=True)
+                )
+            )
+        )
+
+    async def _keys_of(self, looked: "Sequence[_Looked]") -> list[str | None]:
+        if not looked:
+            return []
+        wanted = CheckRequest(files=[one.to_check() for one in looked])
+        answer = await self._ask("POST", "/uploads/check", json=wanted.model_dump(mode="json"))
+        return CheckResponse.model_validate_json(answer.content).keys
+
+    async def _send(self, looked: "_Looked", lane: Lane, sent: Sent) -> Added:
+        path = shown(looked.candidate.path)
+        large = looked.content.size_bytes >= LARGE_BYTES
+        try:
+            uploaded = await (self._in_parts if large else self._whole)(looked, lane, sent)
+        except BadInput as refusal:
+            return Added(path, "skipped", reason=str(refusal))
+        except OSError as error:
+            return Added(path, "skipped", reason=f"it cannot be read: {error.strerror}")
+        is_new = uploaded.outcome == Outcome.DOCUMENT
+        return Added(path, "added" if is_new else "already there", key=uploaded.key)
+
+    async def _whole(self, looked: "_Looked", lane: Lane, sent: Sent) -> Uploaded:
+        file = looked.candidate
+        answer = await self._ask(
+            "POST",
+            "/uploads",
+            params={
+                "path": file.name,
+                "lane": lane.value,
+                "owners_path": str(file.path),
+                **({"matter": file.matter} if file.matter else {}),
+            },
+            headers={"Content-Length": str(looked.content.size_bytes)},
+            body=lambda: _bytes_of(file.path, 0, looked.content.size_bytes),
+        )
+        sent(looked.content.size_bytes)
+        return Uploaded.model_validate_json(answer.content)
+
+    async def _in_parts(self, looked: "_Looked", lane: Lane, sent: Sent) -> Uploaded:
+        file = looked.candidate
+        wanted = LargeUploadRequest(
+            path=file.name,
+            matter=file.matter,
+            size_bytes=looked.content.size_bytes,
+            lane=lane,
+            owners_path=str(file.path),
+            sha256=looked.content.sha256,
+        )
+        answer = await self._ask("POST", "/uploads/large", json=wanted.model_dump(mode="json"))
+        begun = LargeUpload.model_validate_json(answer.content)
+        etags: list[str] = []
+        try:
+            for number, link in enumerate(begun.parts):
+                start = number * begun.part_bytes
+                length = min(begun.part_bytes, looked.content.size_bytes - start)
+                etags.append(await self._part(file.path, link, start, length))
+                sent(length)
+        except BaseException:
+            with anyio.CancelScope(shield=True), anyio.move_on_after(10):
+                await self._http.delete(f"/uploads/large/{begun.upload_id}")
+            raise
+        complete = f"/uploads/large/{begun.upload_id}/complete"
+        answer = await self._ask("POST", complete, json={"etags": etags})
+        return Uploaded.model_validate_json(answer.content)
+
+    async def _part(self, path: Path, link: str, start: int, length: int) -> str:
+        async def put() -> httpx.Response:
+            return await self._bucket.put(
+                link,
+                content=_bytes_of(path, start, length),
+                headers={"Content-Length": str(length)},
+            )
+
+        answer = await _patiently(put)
+        if not answer.is_success:
+            raise BadInput(f"the bucket refused a part of it (HTTP {answer.status_code})")
+        return answer.headers["ETag"]
+
+    async def _ask(
+        self,
+        method: str,
+        path: str,
+        *,
+        body: Callable[[], AsyncIterator[bytes]] | None = None,
+        **request: Any,
+    ) -> httpx.Response:
+        """The answer; raises `BadInput` for a refusal, `Misconfigured` for one of the token."""
+
+        async def ask() -> httpx.Response:
+            content = body() if body is not None else None
+            return await self._http.request(method, path, content=content, **request)
+
+        answer = await _patiently(ask)
+        if answer.is_success:
+            return answer
+        reason = _reason(answer)
+        if answer.status_code == HTTPStatus.UNAUTHORIZED:
+            raise Misconfigured(f"The gateway refused the token (ASEAGI_TOKEN): {reason}")
+        raise BadInput(reason)
 
 
-_IF_NEW: _Condition = {"IfNoneMatch": "*"}
-
-
-@dataclass(frozen=True, slots=True)
-class _Content:
-    media_type: str
-    size_bytes: int
-    md5: str
-    sha256: str
-
-
-@dataclass(frozen=True, slots=True)
-class _Stored:
-    """An object that lies under a key, and what tells of its content."""
-
-    seen: SeenObject
-    sha256: str | None
-
-    def holds(self, content: _Content) -> bool:
-        """Whether it is surely the same content; size and name alone say too little."""
-        if self.seen.size_bytes != content.size_bytes:
-            return False
-        if "-" in self.seen.etag:  # uploaded in parts: no digest of the content
-            return self.sha256 == content.sha256
-        return self.seen.etag == content.md5
-
-
-def upload(
-    storage: ObjectStorage, candidate: Candidate, lane: Lane
-) -> tuple[Added, SeenObject | None]:
-    """Upload one file unless it is there already; the object it is now, if it is one.
-
-    A file that cannot be taken is `skipped` with the reason. Blocking. Raises what boto3
-    does when the store is away.
-    """
-    name = shown(candidate.path)
-    try:
-        check_names(candidate)
-        content = _look(candidate.path)
-    except BadInput as error:
-        return Added(name, "skipped", reason=str(error)), None
-    except OSError as error:
-        return Added(name, "skipped", reason=f"it cannot be read: {error.strerror}"), None
-    for key in (candidate.key, _beside(candidate.key, content.sha256)):
-        stored = _find(storage, key)
-        if stored is None:
-            if _put_first(storage, candidate.path, key, content, lane):
-                stored = _find(storage, key)
-                return Added(name, "added", key=key), stored.seen if stored else None
-            stored = _find(storage, key)  # somebody was faster, perhaps with this very file
-        if stored is not None and stored.holds(content):
-            return Added(name, "already there", key=key), stored.seen
-    return Added(name, "skipped", reason="other files have both names it could be given"), None
-
-
-def check_names(candidate: Candidate) -> None:
-    """Raise `BadInput` unless file and key have names that can be kept."""
-    if shown(candidate.path) != str(candidate.path):
-        raise BadInput("its name is not UTF-8, so it cannot be kept; rename it")
-    if len(candidate.key.encode()) > LONGEST_KEY_BYTES:
-        raise BadInput("its path is longer than object storage can keep")
+@asynccontextmanager
+async def open_gateway_client(url: str, token: str) -> AsyncGenerator[GatewayClient]:
+    """A client of the gateway at `url`; the token goes there alone, never to the bucket."""
+    headers = {"Authorization": f"Bearer {token}"}
+    async with (
+        httpx.AsyncClient(base_url=url, headers=headers, timeout=TIMEOUT) as http,
+        httpx.AsyncClient(timeout=TIMEOUT) as bucket,
+    ):
+        yield GatewayClient(http, bucket)
 
 
 def shown(path: Path) -> str:
@@ -134,130 +221,74 @@ def shown(path: Path) -> str:
     return str(path).encode(errors="surrogateescape").decode(errors="backslashreplace")
 
 
-def _beside(key: str, sha256: str) -> str:
-    path = PurePosixPath(key)
-    return str(path.with_name(f"{path.stem}.{sha256[:16]}{path.suffix}"))
+@dataclass(frozen=True)
+class _Looked:
+    """A file that may be sent."""
 
+    candidate: Candidate
+    content: Content
 
-def _look(path: Path) -> _Content:
-    """Type, size and digests, from reading the file once."""
-    md5, sha256, size = hashlib.md5(usedforsecurity=False), hashlib.sha256(), 0
-    with path.open("rb") as file:
-        media_type = media_type_of(file.read(1024))
-        file.seek(0)
-        while chunk := file.read(HASH_CHUNK_BYTES):
-            md5.update(chunk)
-            sha256.update(chunk)
-            size += len(chunk)
-    return _Content(media_type, size, md5.hexdigest(), sha256.hexdigest())
-
-
-def _find(storage: ObjectStorage, key: str) -> _Stored | None:
-    try:
-        head = storage.client().head_object(Bucket=storage.bucket, Key=key)
-    except ClientError as error:
-        if _status(error) == 404:
-            return None
-        raise
-    seen = SeenObject(key, head["ETag"].strip('"'), head["ContentLength"])
-    return _Stored(seen, head["Metadata"].get(METADATA_SHA256))
-
-
-def _put_first(storage: ObjectStorage, path: Path, key: str, content: _Content, lane: Lane) -> bool:
-    """Upload the file if nothing lies under `key`; False if something does by now."""
-    metadata = {
-        METADATA_SOURCE: "cli",
-        METADATA_PATH: quote(str(path))[:1500],
-        METADATA_BY: quote(getpass.getuser()),
-        METADATA_LANE: lane.value,
-        METADATA_SHA256: content.sha256,
-    }
-    put = _put_whole if content.size_bytes <= PART_BYTES else _put_in_parts
-    try:
-        put(storage, path, key, content, metadata, _IF_NEW)
-    except ClientError as error:
-        if _status(error) in {409, 412}:  # 409: two at the very same moment, says AWS
-            return False
-        if _status(error) != 501:
-            raise
-        put(storage, path, key, content, metadata, {})
-    return True
-
-
-def _put_whole(
-    storage: ObjectStorage,
-    path: Path,
-    key: str,
-    content: _Content,
-    metadata: Mapping[str, str],
-    condition: _Condition,
-) -> None:
-    with path.open("rb") as file:
-        storage.client().put_object(
-            Bucket=storage.bucket,
-            Key=key,
-            Body=file,
-            ContentType=content.media_type,
-            Metadata=metadata,
-            **condition,
+    def to_check(self) -> FileToCheck:
+        return FileToCheck(
+            path=self.candidate.name,
+            matter=self.candidate.matter,
+            size_bytes=self.content.size_bytes,
+            md5=self.content.md5,
+            sha256=self.content.sha256,
         )
 
 
-def _put_in_parts(
-    storage: ObjectStorage,
-    path: Path,
-    key: str,
-    content: _Content,
-    metadata: Mapping[str, str],
-    condition: _Condition,
-) -> None:
-    """By hand, because boto3's `upload_file` knows no condition."""
-    client, bucket = storage.client(), storage.bucket
-    size = max(PART_BYTES, math.ceil(content.size_bytes / MOST_PARTS))
-
-    with _begun_upload(storage, key, content.media_type, metadata) as upload_id:
-
-        def send(number: int) -> "CompletedPartTypeDef":
-            with path.open("rb") as file:
-                file.seek((number - 1) * size)
-                sent = client.upload_part(
-                    Bucket=bucket,
-                    Key=key,
-                    UploadId=upload_id,
-                    PartNumber=number,
-                    Body=file.read(size),
-                )
-            return {"PartNumber": number, "ETag": sent["ETag"]}
-
-        with ThreadPoolExecutor(PARTS_AT_A_TIME) as several:
-            parts = list(several.map(send, range(1, math.ceil(content.size_bytes / size) + 1)))
-        client.complete_multipart_upload(
-            Bucket=bucket,
-            Key=key,
-            UploadId=upload_id,
-            MultipartUpload={"Parts": parts},
-            **condition,
-        )
-
-
-@contextmanager
-def _begun_upload(
-    storage: ObjectStorage, key: str, media_type: str, metadata: Mapping[str, str]
-) -> Generator[str]:
-    """An upload in parts; what was sent is thrown away unless the block completes it."""
-    client, bucket = storage.client(), storage.bucket
-    upload_id = client.create_multipart_upload(
-        Bucket=bucket, Key=key, ContentType=media_type, Metadata=metadata
-    )["UploadId"]
+def _look(candidate: Candidate) -> _Looked | Added:
+    name = shown(candidate.path)
+    if candidate.size_bytes > MAX_BYTES:
+        return Added(name, "skipped", reason=f"it is larger than {MAX_BYTES // 1024**3} GB")
     try:
-        yield upload_id
-    except BaseException:
-        with contextlib.suppress(
-            BotoCoreError, ClientError
-        ):  # the first trouble is the one to tell
-            client.abort_multipart_upload(Bucket=bucket, Key=key, UploadId=upload_id)
-        raise
+        _ = candidate.key
+        return _Looked(candidate, look(candidate.path))
+    except BadInput as error:
+        return Added(name, "skipped", reason=str(error))
+    except OSError as error:
+        return Added(name, "skipped", reason=f"it cannot be read: {error.strerror}")
 
 
-def _status(error: ClientError) -> int | None:
-    return error.response.get("ResponseMetadata", {}).get("HTTPStatusCode")
+async def _bytes_of(path: Path, start: int, length: int) -> AsyncIterator[bytes]:
+    """So many bytes of a file; one that became shorter is an `OSError`."""
+    async with await anyio.open_file(path, "rb") as file:
+        await file.seek(start)
+        while length:
+            chunk = await file.read(min(CHUNK_BYTES, length))
+            if not chunk:
+                raise OSError(None, "it became shorter meanwhile")
+            length -= len(chunk)
+            yield chunk
+
+
+async def _patiently(call: Callable[[], Awaitable[httpx.Response]]) -> httpx.Response:
+    """Try a few times what may pass: no answer, too many requests, a server that is away."""
+    for attempt in range(TRIES):
+        pause = min(2**attempt, LONGEST_PAUSE_SECONDS) * random.uniform(0.5, 1)  # noqa: S311
+        try:
+            answer = await call()
+        except httpx.TransportError as error:
+            if attempt == TRIES - 1:
+                raise RetryLater(
+                    f"The gateway or the bucket does not answer ({type(error).__name__})."
+                ) from error
+        else:
+            later = answer.status_code == 429 or answer.is_server_error
+            if not later or attempt == TRIES - 1:
+                return answer
+            asked = answer.headers.get("retry-after", "")
+            pause = max(pause, min(float(asked), 60.0)) if asked.isdigit() else pause
+        await asyncio.sleep(pause)
+    raise AssertionError("the last try answers or raises")
+
+
+def _reason(answer: httpx.Response) -> str:
+    try:
+        detail = answer.json()["detail"]
+    except (ValueError, KeyError, TypeError):
+        return f"the gateway answered HTTP {answer.status_code}"
+    if isinstance(detail, str):
+        return detail
+    return " ".join(str(one.get("what", one)) for one in detail)

@@ -29,6 +29,7 @@ from tasks.drains import single_flight
 from tasks.fixed_costs import accrue_fixed_costs
 from tasks.meaning import MODEL
 from tasks.starting import crash_abandoned_runs, start_unless_about_to
+from tasks.uploads import clean_uploads
 from tasks.watch import clean_cache, watch_bucket
 from work_pools.vastai.reaper import Reaped, reap
 
@@ -56,6 +57,9 @@ class HousekeepingReport(BaseModel):
     drains_started: list[str] = Field(default=[], description="Drains whose wake-up was lost.")
     runs_crashed: int = Field(default=0, description="Runs whose worker died before they began.")
     cache_deleted: int = Field(default=0, description="Old objects deleted from cache/.")
+    uploads_given_up: int = Field(
+        default=0, description="Large uploads nobody completed; what was sent is thrown away."
+    )
     costs_accrued: int = Field(default=0, description="Fixed costs charged for days gone by.")
     another_run: bool = Field(default=False, description="Another run was at work.")
 
@@ -115,6 +119,9 @@ async def _put_right(
         drains_started=await attempt("wake drains", _wake_drains(database), []),
         runs_crashed=await attempt("end abandoned runs", crash_abandoned_runs("droplet"), 0),
         cache_deleted=await attempt("clean the cache", clean_cache(storage), 0),
+        uploads_given_up=await attempt(
+            "clean up large uploads", clean_uploads(storage, database), 0
+        ),
         costs_accrued=await attempt(
             "accrue fixed costs",
             accrue_fixed_costs(database, spending.fixed_dollars_per_month),

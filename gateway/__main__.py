@@ -2,7 +2,10 @@
 
 import argparse
 import contextlib
+import os
 import sys
+import tempfile
+from pathlib import Path
 
 import uvicorn
 
@@ -16,10 +19,13 @@ def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m gateway", description=__doc__)
     parser.add_argument("--host", default="127.0.0.1", help="address to listen on")
     parser.add_argument("--port", type=int, required=True, help="port to listen on")
+    parser.add_argument("--spool", type=Path, help="folder for uploads on their way")
     options = parser.parse_args()
+    spool = options.spool or Path(tempfile.gettempdir(), f"aseagi-{options.port}-{os.getuid()}")
     allow_connections()
     access_log.write_to_stdout()
-    server = uvicorn.Server(configured(create_app(), host=options.host, port=options.port))
+    app = create_app(spool_dir=spool)
+    server = uvicorn.Server(configured(app, host=options.host, port=options.port))
     with contextlib.suppress(KeyboardInterrupt):
         server.run()
     if not server.started:

@@ -8,6 +8,7 @@ be retried. What a request said is never repeated in a refusal.
 import logging
 from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
+from pathlib import Path
 
 import psycopg
 from botocore.exceptions import BotoCoreError, ClientError
@@ -16,30 +17,33 @@ from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse
 from psycopg_pool import PoolTimeout
 
-from blocks.database import Database
-from blocks.gateway import Gateway
-from blocks.loading import load
-from blocks.object_storage import ObjectStorage
-from blocks.reading import Reading
-from gateway import events, host, prefect_door
+from gateway import events, host, large_uploads, prefect_door, upload_page, uploads
 from gateway.access_log import AccessLog
 from gateway.bodies import BoundedBodies, Bounds
 from gateway.headers import SecurityHeaders
-from gateway.prefect_api import PrefectAway, PrefectRefused, open_prefect_api
+from gateway.prefect_api import PrefectAway, PrefectRefused
 from gateway.rates import BoundedRates
 from gateway.refusals import problems
-from gateway.services import Services
+from gateway.services import open_services
+from gateway.settings import load_settings
 from gateway.surprises import Surprises
+from gateway.telegram import door as telegram_door
+from gateway.telegram.service import telegram_service
 from gateway.turns import ROOMS, Turns
+from schema.failures import BadInput
+from schema.files import MAX_BYTES
 from schema.host import MAX_RESULT_BYTES
 
 log = logging.getLogger("aseagi.gateway")
 
-POOL_SIZE = 8
 BODIES = {
     "/host/complete": Bounds(MAX_RESULT_BYTES),
     # A notification lists the pieces of its file.
     "/events/s3": Bounds(1024 * 1024),
+    "/uploads/": Bounds(1024 * 1024),
+    "/uploads": Bounds.long(MAX_BYTES),
+    "/upload/": Bounds.long(MAX_BYTES),
+    "/telegram": Bounds(telegram_door.LIMIT_BYTES),
     **{path: Bounds(max_bytes) for path, max_bytes in prefect_door.LIMITS.items()},
 }
 """How large and how slow a body may be, by the beginning of the path."""
@@ -47,16 +51,10 @@ BODIES = {
 
 @asynccontextmanager
 async def _lifespan(app: FastAPI) -> AsyncGenerator[None]:
-    database = await load(Database)
-    async with database.pool(max_size=POOL_SIZE) as pool, open_prefect_api() as prefect:
-        app.state.services = Services(
-            pool=pool,
-            storage=await load(ObjectStorage),
-            gateway=await load(Gateway),
-            reading=await load(Reading),
-            prefect=prefect,
-        )
-        yield
+    async with open_services(await load_settings(), app.state.spool_dir) as services:
+        app.state.services = services
+        async with telegram_service(services) as app.state.telegram:
+            yield
 
 
 async def _unavailable(_request: Request, error: Exception) -> JSONResponse:
@@ -78,19 +76,28 @@ async def _invalid(_request: Request, error: Exception) -> JSONResponse:
     return JSONResponse({"detail": found}, status_code=422)
 
 
+async def _bad_input(_request: Request, error: Exception) -> JSONResponse:
+    return JSONResponse({"detail": str(error)}, status_code=422)
+
+
 async def _does_not_fit(_request: Request, error: Exception) -> JSONResponse:
     log.warning("a request does not fit the tables: %s", type(error).__name__)
     return JSONResponse({"detail": "A value cannot be stored."}, status_code=422)
 
 
-def create_app() -> FastAPI:
-    """Build the application; it connects when it starts, not here."""
+def create_app(*, spool_dir: Path) -> FastAPI:
+    """Build the application; it connects when it starts, not here.
+
+    `spool_dir` is a folder of its own for uploads on their way; what lies there is removed.
+    """
     # No page of documentation: it would need scripts from elsewhere.
     app = FastAPI(title="ASEAGI gateway", lifespan=_lifespan, docs_url=None, redoc_url=None)
+    app.state.spool_dir = spool_dir
     for away in (psycopg.OperationalError, PoolTimeout, BotoCoreError, ClientError, PrefectAway):
         app.add_exception_handler(away, _unavailable)
     for wrong in (psycopg.DataError, psycopg.IntegrityError):
         app.add_exception_handler(wrong, _does_not_fit)
+    app.add_exception_handler(BadInput, _bad_input)
     app.add_exception_handler(PrefectRefused, _prefect_refused)
     app.add_exception_handler(RequestValidationError, _invalid)
     # The last one added sees a request first.
@@ -103,6 +110,11 @@ def create_app() -> FastAPI:
     app.include_router(host.router)
     app.include_router(prefect_door.router)
     app.include_router(events.router)
+    app.include_router(uploads.router)
+    app.include_router(large_uploads.router)
+    app.include_router(upload_page.router)
+    app.include_router(upload_page.linked)
+    app.include_router(telegram_door.router)
 
     @app.get("/health")
     async def health() -> dict[str, str]:  # pyright: ignore[reportUnusedFunction]

@@ -25,7 +25,7 @@ class StoreTokenFirst(KnownFirst):
     async def ask(self, request: Request) -> None:
         """Compare the token."""
         using: Services = request.app.state.services
-        wanted = using.gateway.s3_events_token.get_secret_value()
+        wanted = using.settings.s3_events_token.get_secret_value()
         told = bearer_token(request)
         if not told or not hmac.compare_digest(told.encode(), wanted.encode()):
             raise HTTPException(401, "The storage notification token is missing or wrong.")

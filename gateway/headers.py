@@ -64,4 +64,4 @@ def _may_deny(scope: Scope) -> bool:
 def _is_https(scope: Scope) -> bool:
     """Whether people reach the gateway by https, as its block says; a proxy's word is not asked."""
     services = getattr(scope["app"].state, "services", None)
-    return services is not None and services.gateway.url.startswith("https://")
+    return services is not None and services.settings.url.startswith("https://")

@@ -18,7 +18,7 @@ from uuid import UUID
 from fastapi import APIRouter, Depends, HTTPException, Request
 from pydantic import ValidationError
 
-from blocks.object_storage import ObjectStorage
+from blocks.bucket import Bucket
 from blocks.wakeups import document_read
 from gateway.attempts import Current, TokenFirst, Working
 from gateway.refusals import problems
@@ -81,7 +81,7 @@ def _must_close(attempt: Attempt) -> bool:
     return attempt.paused or datetime.now(UTC) > attempt.deadline_at - DEADLINE_MARGIN
 
 
-def _lease_message(row: LeaseRow, storage: ObjectStorage) -> Lease:
+def _lease_message(row: LeaseRow, storage: Bucket) -> Lease:
     documents: dict[UUID, LeasedDocument] = {}
     for page in row.pages:
         document = documents.get(page.document_id)
@@ -115,7 +115,7 @@ async def lease(wanted: LeaseRequest, attempt: Working, using: Using) -> LeaseRe
             session_id=attempt.session_id,
             attempt_id=attempt.id,
             limit=wanted.limit,
-            ttl=timedelta(seconds=using.reading.lease_seconds),
+            ttl=timedelta(seconds=using.settings.lease_seconds),
         )
         waiting = await count_waiting_pages(db)
     return LeaseResponse(
@@ -133,7 +133,7 @@ async def heartbeat(beat: HeartbeatRequest, attempt: Working, using: Using) -> H
             db,
             attempt_id=attempt.id,
             lease_ids=beat.lease_ids,
-            ttl=timedelta(seconds=using.reading.lease_seconds),
+            ttl=timedelta(seconds=using.settings.lease_seconds),
         )
     return HeartbeatResponse(leases=[_lease_message(row, using.storage) for row in rows])
 
@@ -207,7 +207,7 @@ def _outcomes_of_held_pages(report: CompleteRequest, held: Sequence[HeldPage]) -
     return outcomes
 
 
-async def _store_words(storage: ObjectStorage, outcomes: Sequence[PageOutcome]) -> None:
+async def _store_words(storage: Bucket, outcomes: Sequence[PageOutcome]) -> None:
     client = storage.client()
 
     def put(key: str, result: PageText) -> None:

@@ -16,7 +16,7 @@ from urllib.parse import unquote_plus
 
 from pydantic import BaseModel, Discriminator, Field, Tag
 
-from blocks.object_storage import INBOXES
+from blocks.bucket import INBOXES
 from sql.arrivals import SeenObject
 
 MAX_RECORDS = 1_000

@@ -6,7 +6,6 @@
 Guarantees: every call has a time limit; nothing of Prefect's login is in an answer.
 """
 
-import base64
 import logging
 from collections import OrderedDict
 from collections.abc import AsyncGenerator
@@ -17,10 +16,9 @@ from typing import TypeVar
 from uuid import UUID
 
 import httpx
-from prefect.settings import get_current_settings
 from pydantic import BaseModel, JsonValue, TypeAdapter
 
-from schema.failures import Misconfigured
+from gateway.settings import PrefectLogin
 
 log = logging.getLogger("aseagi.gateway.prefect")
 
@@ -129,22 +127,13 @@ def _remember(known: OrderedDict[UUID, Value], key: UUID, value: Value) -> None:
 
 
 @asynccontextmanager
-async def open_prefect_api() -> AsyncGenerator[PrefectApi]:
-    """The API this process's Prefect settings name; raises `Misconfigured` if they name none."""
-    api = get_current_settings().api
-    headers = dict(get_current_settings().client.custom_headers)
-    if api.url is None:
-        raise Misconfigured("PREFECT_API_URL is not set.")
-    if api.auth_string is not None:
-        login = base64.b64encode(api.auth_string.get_secret_value().encode()).decode()
-        headers["Authorization"] = f"Basic {login}"
-    elif api.key is not None:
-        headers["Authorization"] = f"Bearer {api.key.get_secret_value()}"
+async def open_prefect_api(login: PrefectLogin) -> AsyncGenerator[PrefectApi]:
+    """The API, with the gateway's login."""
     async with httpx.AsyncClient(
-        base_url=f"{api.url.rstrip('/')}/",
-        headers=headers,
+        base_url=login.url,
+        headers={name: value.get_secret_value() for name, value in login.headers.items()},
         timeout=TIMEOUT,
-        verify=not api.tls_insecure_skip_verify,
+        verify=login.verify,
         follow_redirects=False,
     ) as http:
         yield PrefectApi(http)

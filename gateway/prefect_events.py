@@ -1,8 +1,8 @@
 """The events of a run, from a host's WebSocket to Prefect.
 
 The host's Prefect client believes it speaks to Prefect; here its login frame is
-answered, and its events, checked one by one, go on through a client with the gateway's
-own login. Nothing of that login is on the host's side of it.
+answered, and its events, checked one by one, go on in requests with the gateway's own
+login. Nothing of that login is on the host's side of it.
 
 Guarantees: no event passes that is not of the token's own run; the token is asked for
 again every few seconds, so that a revoked one ends its connection too. An event that
@@ -14,14 +14,14 @@ import contextlib
 import logging
 import time
 
+import psycopg
 from fastapi import HTTPException, WebSocket, WebSocketDisconnect
-from prefect.events import Event
-from prefect.events.clients import EventsClient, get_events_client
+from psycopg_pool import PoolTimeout
 from pydantic import ValidationError
 from starlette.websockets import WebSocketState
 
 from gateway.attempts import attempt_of
-from gateway.prefect_api import PrefectApi
+from gateway.prefect_api import JsonObject, PrefectApi, PrefectAway, PrefectRefused
 from gateway.prefect_messages import EventRefused, HostEvent, forwarded_event
 from gateway.refusals import POLICY_VIOLATION, refuse
 from gateway.services import Services
@@ -32,9 +32,7 @@ log = logging.getLogger("aseagi.gateway.prefect")
 MAX_EVENT_CHARACTERS = 512 * 1024
 LOGIN_SECONDS = 10.0
 ASK_AGAIN_SECONDS = 5.0
-SEND_SECONDS = 20.0
 REFUSED_AT_MOST = 50
-RECONNECTIONS = 2
 
 TOO_BIG = 1009
 TRY_AGAIN_LATER = 1013
@@ -65,20 +63,17 @@ async def carry_events(socket: WebSocket) -> None:
     await socket.accept(subprotocol="prefect" if "prefect" in offered else None)
     try:
         await _answer_login(socket)
-        client = get_events_client(reconnection_attempts=RECONNECTIONS)
-        async with asyncio.timeout(SEND_SECONDS):
-            await client.__aenter__()
-        try:
-            await _carry(socket, using, client)
-        finally:
-            await client.__aexit__(None, None, None)
+        await _carry(socket, using)
     except WebSocketDisconnect:
         return
     except _Ended as ended:
         await _close(socket, ended.code, str(ended))
-    except Exception as error:  # noqa: BLE001 - the client raises bare Exceptions for a refused login
-        log.warning("events cannot be passed on: %s", type(error).__name__)
+    except PrefectAway as away:
+        log.warning("events cannot be passed on: %s", away)
         await _close(socket, TRY_AGAIN_LATER, "Prefect is away; try again.")
+    except (psycopg.Error, PoolTimeout) as away:
+        log.warning("events cannot be passed on: %s", type(away).__name__)
+        await _close(socket, TRY_AGAIN_LATER, "The database is away; try again.")
 
 
 async def _answer_login(socket: WebSocket) -> None:
@@ -90,7 +85,7 @@ async def _answer_login(socket: WebSocket) -> None:
     await socket.send_json({"type": "auth_success"})
 
 
-async def _carry(socket: WebSocket, using: Services, client: EventsClient) -> None:
+async def _carry(socket: WebSocket, using: Services) -> None:
     refused = 0
     attempt = await _valid_attempt(socket, using)
     asked = time.monotonic()
@@ -105,14 +100,13 @@ async def _carry(socket: WebSocket, using: Services, client: EventsClient) -> No
             raise _Ended(TOO_BIG, f"An event exceeds {MAX_EVENT_CHARACTERS} characters.")
         try:
             event = await _allowed(text, attempt, using.prefect)
-        except EventRefused as reason:
+            await using.prefect.call("POST", "events", [event])
+        except (EventRefused, PrefectRefused) as reason:
             refused += 1
             log.warning("an event of run %s was refused: %s", attempt.flow_run_id, reason)
             if refused > REFUSED_AT_MOST:
                 raise _Ended(POLICY_VIOLATION, "Too many refused events.") from None
             continue
-        async with asyncio.timeout(SEND_SECONDS):
-            await client.emit(event)
 
 
 async def _next_frame(socket: WebSocket) -> str | None:
@@ -131,7 +125,7 @@ async def _valid_attempt(socket: WebSocket, using: Services) -> Attempt:
         raise _Ended(POLICY_VIOLATION, str(over.detail)) from None
 
 
-async def _allowed(text: str, attempt: Attempt, prefect: PrefectApi) -> Event:
+async def _allowed(text: str, attempt: Attempt, prefect: PrefectApi) -> JsonObject:
     """The event as it may go on; raises `EventRefused` if it may not."""
     try:
         told = HostEvent.model_validate_json(text)
@@ -141,10 +135,7 @@ async def _allowed(text: str, attempt: Attempt, prefect: PrefectApi) -> Event:
     task_run_id = told.resource_id("task-run")
     if task_run_id and not await prefect.owns_task_run(attempt.flow_run_id, task_run_id):
         raise EventRefused("the task run is of another flow run")
-    try:
-        return Event.model_validate(event)
-    except ValidationError:
-        raise EventRefused("Prefect would not take it") from None
+    return event
 
 
 async def _close(socket: WebSocket, code: int, reason: str) -> None:

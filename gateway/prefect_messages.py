@@ -11,7 +11,6 @@ from math import isfinite
 from typing import Annotated, Literal
 from uuid import UUID
 
-from prefect.client.schemas.objects import State, StateType, TaskRun
 from pydantic import (
     AfterValidator,
     AwareDatetime,
@@ -49,6 +48,15 @@ def _storable(value: JsonValue) -> JsonValue:
 
 
 Storable = Annotated[JsonValue, AfterValidator(_storable)]
+
+
+# fmt: off
+StateKind = Literal[
+    "SCHEDULED", "PENDING", "RUNNING", "COMPLETED", "FAILED",
+    "CANCELLED", "CRASHED", "PAUSED", "CANCELLING",
+]
+# fmt: on
+"""Prefect's types of states; a test compares them with Prefect's own."""
 
 
 class _Strict(BaseModel):
@@ -106,8 +114,8 @@ StateName = Annotated[Text, Field(max_length=100)]
 
 
 class _StateTypes(_Strict):
-    any_: list[StateType] | None = Field(default=None, max_length=20)
-    not_any_: list[StateType] | None = Field(default=None, max_length=20)
+    any_: list[StateKind] | None = Field(default=None, max_length=20)
+    not_any_: list[StateKind] | None = Field(default=None, max_length=20)
 
 
 class _StateNames(_Strict):
@@ -203,6 +211,31 @@ class HostEvent(BaseModel):
         return _id_of(self.resource, kind)
 
 
+class TaskRunState(BaseModel):
+    """The state of a task run, as an event tells it; what the server accepts and no more."""
+
+    type: StateKind
+    name: Text | None = Field(default=None, max_length=200)
+    message: Text | None = None
+
+
+class TaskRunTold(BaseModel):
+    """What an event tells of a task run. Prefect's own client sends more, which is dropped."""
+
+    name: Text = Field(default="", max_length=1000)
+    task_key: Text = Field(max_length=1000)
+    dynamic_key: Text = Field(max_length=1000)
+    task_version: Text | None = Field(default=None, max_length=1000)
+    tags: list[Annotated[Text, Field(max_length=1000)]] = Field(default=[], max_length=100)
+    run_count: int = Field(default=0, ge=0, le=1_000_000)
+    flow_run_run_count: int = Field(default=0, ge=0, le=1_000_000)
+    expected_start_time: AwareDatetime | None = None
+    next_scheduled_start_time: AwareDatetime | None = None
+    start_time: AwareDatetime | None = None
+    end_time: AwareDatetime | None = None
+    total_run_time: float = Field(default=0.0, ge=0, le=1e9, allow_inf_nan=False)
+
+
 class EventRefused(ValueError):
     """An event that a host may not send; the text says why."""
 
@@ -223,21 +256,6 @@ _RESOURCE_LABELS = (
     "prefect.state-timestamp",
     "prefect.state-type",
     "prefect.orchestration",
-)
-_TASK_RUN_FIELDS = (
-    "name",
-    "task_key",
-    "dynamic_key",
-    "task_version",
-    "empirical_policy",
-    "tags",
-    "run_count",
-    "flow_run_run_count",
-    "expected_start_time",
-    "next_scheduled_start_time",
-    "start_time",
-    "end_time",
-    "total_run_time",
 )
 _JSON: TypeAdapter[JsonObject] = TypeAdapter(JsonObject)
 
@@ -264,7 +282,7 @@ def forwarded_event(event: HostEvent, run: OwnRun) -> JsonObject:
         ]
         if mentioned != [own]:
             raise EventRefused("the event does not mention the run, or mentions another")
-        payload = _task_run_payload(event, run, task_run_id)
+        payload = _task_run_payload(event)
     else:
         raise EventRefused("hosts do not send this event")
     return {
@@ -278,23 +296,22 @@ def forwarded_event(event: HostEvent, run: OwnRun) -> JsonObject:
     }
 
 
-def _task_run_payload(event: HostEvent, run: OwnRun, task_run_id: UUID) -> JsonObject:
+def _task_run_payload(event: HostEvent) -> JsonObject:
     """What the server records of a task run.
 
     Built from named fields, because the server lets the payload override whose task run it
     is; and checked as the server will, because it records many hosts' events in one batch,
     which one bad event would spoil.
     """
-    told, task_run = _part(event, "validated_state"), _part(event, "task_run")
-    state = {name: told.get(name) for name in ("type", "name", "message")}
-    state["state_details"] = {}
-    kept = {name: task_run[name] for name in _TASK_RUN_FIELDS if name in task_run}
     try:
-        State[None].model_validate({**state, "timestamp": event.occurred})
-        TaskRun.model_validate({"id": task_run_id, "flow_run_id": run.id, **kept})
+        state = TaskRunState.model_validate(event.payload.get("validated_state"))
+        task_run = TaskRunTold.model_validate(event.payload.get("task_run"))
     except ValidationError:
         raise EventRefused("the event does not describe a task run's state") from None
-    payload: JsonObject = {"validated_state": state, "task_run": kept}
+    payload: JsonObject = {
+        "validated_state": {**state.model_dump(mode="json"), "state_details": {}},
+        "task_run": task_run.model_dump(mode="json", exclude_unset=True),
+    }
     for name in ("intended", "initial_state"):
         value = event.payload.get(name)
         if isinstance(value, dict):
@@ -306,16 +323,11 @@ def _task_run_payload(event: HostEvent, run: OwnRun, task_run_id: UUID) -> JsonO
         raise EventRefused("the event holds what cannot be stored") from None
 
 
-def _part(event: HostEvent, name: str) -> JsonObject:
-    part = event.payload.get(name)
-    if not isinstance(part, dict):
-        raise EventRefused("the event does not describe a task run's state")
-    return part
-
-
 def _is_own(related: Labels, run: OwnRun) -> bool:
     """Whether a resource is the run, what it belongs to, or a tag; others are left out."""
     named = related.get("prefect.resource.id", "")
+    if not related.get("prefect.resource.role"):
+        return False  # the server takes none without
     return (
         named
         in {

@@ -29,6 +29,7 @@ REQUESTS: dict[str, RateLimitItem] = {
     "/host/": RateLimitItemPerMinute(12_000),
     "/prefect/": RateLimitItemPerMinute(12_000),
     "/uploads": RateLimitItemPerMinute(12_000),
+    "/telegram": RateLimitItemPerMinute(12_000),
 }
 """Requests of one caller by the beginning of the path; messages of a WebSocket count too."""
 

@@ -42,7 +42,9 @@ SOCKETS = Room(at_once=256, per_caller=8, waiting=0)
 
 ROOMS = {
     "/host/complete": REPORTS,
-    "/uploads": UPLOADS,
+    # What is small is not held up by files.
+    "/uploads/": OTHERS,
+    "/upload": UPLOADS,
     # Apart from the rest: while Prefect is slow, leases are still renewed.
     "/prefect/": OTHERS,
 }

@@ -36,6 +36,7 @@ class Arrival:
     key: str
     etag: str
     size_bytes: int
+    source: str
     lane: Lane
     attempts: int
     noticed_at: datetime
@@ -45,7 +46,11 @@ class Arrival:
 
 
 async def notice(
-    db: Connection, objects: Sequence[SeenObject], *, source: str, lane: Lane = Lane.BULK
+    db: Connection,
+    objects: Sequence[SeenObject],
+    *,
+    source: str,
+    lane: Lane = Lane.BULK,
 ) -> int:
     """Record objects not seen before; return how many were new. Commits nothing.
 
@@ -73,6 +78,26 @@ async def notice(
     return cursor.rowcount
 
 
+async def tell_origin(
+    db: Connection, seen: SeenObject, *, source: str, lane: Lane, note: str | None = None
+) -> None:
+    """Keep who brought an arrival, how urgent it is and what was said of it. Commits nothing.
+
+    Apart from `notice`, because a notification of the store, which knows none of this, may
+    have been faster than who put the object there. What is known already stays.
+    """
+    await db.execute(
+        """
+        update aseagi.arrivals set
+            source = case source when 'bucket' then %s else source end,
+            lane = case state when 'noticed' then least(lane, %s::aseagi.lane) else lane end,
+            note = coalesce(note, %s)
+        where key = %s and etag = %s and size_bytes = %s
+        """,
+        (source, lane, note, seen.key, seen.etag, seen.size_bytes),
+    )
+
+
 async def begin_arrivals(db: Connection, *, limit: int) -> list[Arrival]:
     """Take up to `limit` waiting arrivals, most urgent first, counting the attempt.
 
@@ -87,7 +112,7 @@ async def begin_arrivals(db: Connection, *, limit: int) -> list[Arrival]:
                 select id from aseagi.arrivals where state = 'noticed'
                 order by lane, attempts, noticed_at, key limit %s for update skip locked
             )
-            returning id, key, etag, size_bytes, lane, attempts, noticed_at
+            returning id, key, etag, size_bytes, source, lane, attempts, noticed_at
             """,
             (limit,),
         )
@@ -107,14 +132,14 @@ async def settle_arrival(
     *,
     document_id: UUID,
     original_path: str | None,
-    source: str | None,
+    source: str,
     submitted_by: str | None,
 ) -> None:
     """The arrival became (or is one more copy of) that document."""
     await db.execute(
         """
         update aseagi.arrivals set state = 'ingested', settled_at = now(), document_id = %s,
-            original_path = %s, source = coalesce(%s, source), submitted_by = %s
+            original_path = %s, source = %s, submitted_by = %s
         where id = %s and state = 'noticed'
         """,
         (document_id, original_path, source, submitted_by, arrival_id),

@@ -142,6 +142,8 @@ class DocumentRow:
     media_type: str
     file_hash: str
     original_path: str | None
+    notes: str | None
+    """What people said of it when they brought it."""
     s3_raw_path: str
     s3_processed_path: str
     page_count: int
@@ -189,6 +191,8 @@ _DOCUMENT_ROWS = """
         document.file_hash,
         (select original_path from aseagi.arrivals where document_id = document.id
             order by noticed_at limit 1) as original_path,
+        (select string_agg(note, E'\\n' order by noticed_at) from aseagi.arrivals
+            where document_id = document.id) as notes,
         document.s3_raw_path, document.s3_processed_path, document.page_count,
         coalesce(counts.done, 0) as pages_done, coalesce(counts.failed, 0) as pages_failed,
         job.status, job.stage, job.lane, document.document_type, document.title,

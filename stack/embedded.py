@@ -232,7 +232,10 @@ def _deploy(
 def _gateway(state_dir: Path, environment: Mapping[str, str], port: int, url: str) -> Child:
     return Child(
         "gateway",
-        [sys.executable, "-m", "gateway", "--port", str(port)],
+        [
+            *(sys.executable, "-m", "gateway", "--port", str(port)),
+            *("--spool", str(state_dir / "spool")),
+        ],
         state_dir=state_dir,
         env=environment,
         cwd=state_dir,

@@ -12,8 +12,9 @@ from uuid import UUID
 from prefect import task
 from prefect.cache_policies import NO_CACHE
 
+from blocks.bucket import EXPORTS
 from blocks.database import Database
-from blocks.object_storage import EXPORT_LINK_SECONDS, EXPORTS, ObjectStorage
+from blocks.object_storage import EXPORT_LINK_SECONDS, ObjectStorage
 from schema.analysis import Analysis, Quoted
 from schema.failures import Failure
 from sql.documents import DocumentRow, list_documents
@@ -153,6 +154,7 @@ def _document(row: DocumentRow, analysis: Analysis | None) -> ExportedDocument:
         received_at=row.created_at,
         file_hash=row.file_hash,
         original_path=row.original_path,
+        notes=row.notes,
         seconds=row.seconds,
         cost_dollars=row.cost_dollars,
         error=failure_text(row.error),

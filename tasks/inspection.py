@@ -16,9 +16,9 @@ from PIL.JpegImagePlugin import JpegImageFile
 from PIL.PngImagePlugin import PngImageFile
 
 from schema.failures import BadInput
+from schema.files import JPEG, PDF, media_type_of
 from tasks.text_layer import TextLayer, is_born_digital
 
-MAX_BYTES = 2 * 1024**3
 MAX_PAGES = 5000
 MAX_LAYER_CHARACTERS = 500_000
 
@@ -30,8 +30,6 @@ MAX_WHOLE_IMAGE_PIXELS = 89_000_000
 
 PDF_TAIL_BYTES = 8192
 """Where the end-of-file mark must be; some programs append a little after it."""
-
-PDF, JPEG, PNG = "application/pdf", "image/jpeg", "image/png"
 
 _PDFIUM = threading.Lock()
 """PDFium is not thread-safe: one document at a time in this process."""
@@ -47,19 +45,6 @@ class Inspection:
 
     media_type: str
     pages: tuple[str | None, ...]
-
-
-def media_type_of(head: bytes) -> str:
-    """The type that the first kilobyte shows; raises `BadInput` for one that cannot be read."""
-    if b"%PDF-" in head[:1024]:
-        return PDF
-    if head.startswith(b"\xff\xd8\xff"):
-        return JPEG
-    if head.startswith(b"\x89PNG\r\n\x1a\n"):
-        return PNG
-    if not head:
-        raise BadInput("The file is empty.")
-    raise BadInput("Only PDF, JPEG and PNG files can be read, and this is none of them.")
 
 
 def inspect(path: Path) -> Inspection:

@@ -19,7 +19,6 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING
-from urllib.parse import unquote
 from uuid import UUID
 
 import psycopg
@@ -28,13 +27,15 @@ from prefect import task
 from prefect.cache_policies import NO_CACHE
 from psycopg_pool import PoolTimeout
 
-from blocks.object_storage import PROCESSED, RAW, ObjectStorage
+from blocks.bucket import PROCESSED
+from blocks.inbox import Origin, matter_of
+from blocks.object_storage import ObjectStorage
 from schema.failures import BadInput, Failure, RetryLater, Stage
-from schema.lanes import Lane
+from schema.files import MAX_BYTES
 from sql.arrivals import MAX_ATTEMPTS, Arrival, fail_arrival, settle_arrival, supersede_arrival
 from sql.connection import Pool
 from sql.documents import NewDocument, find_by_hash, insert_document
-from tasks.inspection import MAX_BYTES, Inspection, inspect
+from tasks.inspection import Inspection, inspect
 
 if TYPE_CHECKING:
     from prefect.client.schemas.objects import State
@@ -43,12 +44,6 @@ CHUNK_BYTES = 1 << 20
 
 CONCURRENT = 6
 """Files taken in at a time: storage and database wait for each other, the CPU is small."""
-
-METADATA_SOURCE = "source"
-METADATA_PATH = "original-path"
-METADATA_BY = "submitted-by"
-METADATA_LANE = "lane"
-"""Names of the object metadata in which whoever uploads says where a file comes from."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -209,7 +204,7 @@ async def _record(
     inspection: Inspection,
     failure: Failure | None,
 ) -> Taken:
-    metadata = {key: unquote(value).replace("\x00", "") for key, value in original.metadata.items()}
+    origin = Origin.of(original.metadata, source=arrival.source, lane=arrival.lane)
     async with pool.connection() as db:
         document_id, new = await insert_document(
             db,
@@ -221,7 +216,7 @@ async def _record(
                 s3_raw_path=arrival.key,
                 s3_processed_path=f"{PROCESSED}{original.sha256}/original",
                 matter=matter_of(arrival.key),
-                lane=_lane(metadata, arrival.lane),
+                lane=origin.lane,
                 pages=inspection.pages,
                 failure=failure,
             ),
@@ -230,9 +225,9 @@ async def _record(
             db,
             arrival.id,
             document_id=document_id,
-            original_path=metadata.get(METADATA_PATH),
-            source=metadata.get(METADATA_SOURCE),
-            submitted_by=metadata.get(METADATA_BY),
+            original_path=origin.path,
+            source=origin.source,
+            submitted_by=origin.submitted_by,
         )
     return Taken(
         key=arrival.key,
@@ -242,16 +237,3 @@ async def _record(
         pages_to_read=sum(text is None for text in inspection.pages) if new else 0,
         reason=failure.reason if failure else None,
     )
-
-
-def matter_of(key: str) -> str | None:
-    """The matter a key names: the first folder under `raw/`, if there is one."""
-    folders = PurePosixPath(key.removeprefix(RAW)).parent.parts
-    return folders[0] if folders else None
-
-
-def _lane(metadata: Mapping[str, str], otherwise: Lane) -> Lane:
-    try:
-        return Lane(metadata.get(METADATA_LANE, otherwise))
-    except ValueError:
-        return otherwise

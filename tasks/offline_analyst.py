@@ -4,14 +4,17 @@ from collections.abc import Sequence
 
 from schema.analysis import RULES, Analysis, DatedFact
 from tasks.offline.courts import find_filing
-from tasks.offline.dates import document_date, find_dates
-from tasks.offline.kinds import kind_of, title_of
+from tasks.offline.dates import find_dates, with_yearless
+from tasks.offline.kinds import kind_of
 from tasks.offline.money import find_amounts
-from tasks.offline.names import find_organisations, find_parties, find_people
 from tasks.offline.obligations import find_obligations
+from tasks.offline.own_date import document_date
+from tasks.offline.parties import find_parties
+from tasks.offline.people import find_organisations, find_people
 from tasks.offline.sensitivity import find_sensitivity
 from tasks.offline.telling import Telling
 from tasks.offline.text import Page, language_of, read_pages
+from tasks.offline.titles import title_of
 from tasks.quotes import with_quotes_checked
 
 ANALYST = f"{RULES} 2"
@@ -39,6 +42,7 @@ def analyse_offline(pages: Sequence[str], *, file_name: str) -> Analysis:
     title, title_certainty = title_of(read, kind, file_name)
     dates = find_dates(read, language)
     dated, date_certainty = document_date(dates, kind.type, len(read))
+    dates = with_yearless(read, dates, dated, language)
     parties = find_parties(read, kind.type)
     amounts = find_amounts(read, kind.type, language)
     filing = find_filing(read, dates)

@@ -15,8 +15,9 @@ from datetime import UTC, datetime, timedelta
 from prefect import task
 from prefect.cache_policies import NO_CACHE
 
+from blocks.bucket import CACHE, INBOXES
 from blocks.database import Database
-from blocks.object_storage import CACHE, INBOXES, ObjectStorage
+from blocks.object_storage import ObjectStorage
 from blocks.wakeups import object_created
 from sql.arrivals import SeenObject, notice
 

@@ -58,6 +58,7 @@ class ExportedDocument:
     received_at: datetime
     file_hash: str
     original_path: str | None
+    notes: str | None
     seconds: float | None
     cost_dollars: Decimal | None
     error: str | None
@@ -163,6 +164,7 @@ _DOCUMENT_COLUMNS = (
     _Column("Seconds", 10, "seconds"),
     _Column("Cost", 10, "dollars"),
     _Column("Original path", 36, "text"),
+    _Column("Notes", 36, "text"),
     _Column("SHA-256", 20, "text"),
     _Column("Document id", 38, "text"),
 )
@@ -374,6 +376,7 @@ def _document_cells(document: ExportedDocument) -> list[Value]:
         d.seconds,
         d.cost_dollars,
         d.original_path,
+        d.notes,
         d.file_hash,
         d.id,
     ]

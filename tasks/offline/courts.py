@@ -15,7 +15,8 @@ _CASE_NUMBER = re.compile(
     re.IGNORECASE,
 )
 _NUMBER_ALONE = re.compile(
-    r"(?:^|[)§|\s])No\.\s{0,3}(?P<number>[A-Z0-9][A-Z0-9:./ -]{2,30})\s{0,5}$"
+    r"(?:^|[)§|\s])(?:N[oO]\.|(?:Record|Claim|Suit|Court File) No\.?:?)\s{0,3}"
+    r"(?P<number>[A-Z0-9][A-Z0-9:./ -]{2,30})\s{0,5}$"
 )
 _COURT = re.compile(r"\bcourts?\b", re.IGNORECASE)
 _KIND_OF_COURT = re.compile(

@@ -2,160 +2,76 @@
 
 import re
 from collections import Counter
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Sequence
 from decimal import Decimal
 from itertools import islice
 
 from schema.analysis import Amount, DocumentType
-from tasks.offline.text import OCR_DIGIT, Page, digits, shorten
+from tasks.offline.country import Country, country_of
+from tasks.offline.figures import bare_sums, is_in_brackets
+from tasks.offline.sums import WrittenSum, marked_sums
+from tasks.offline.text import Page, shorten
 
 AMOUNTS_PER_PAGE = 300
 AMOUNTS_PER_DOCUMENT = 1000
 
-_CURRENCIES = {
-    "us$": "USD", "$": "USD", "usd": "USD", "dollar": "USD", "dollars": "USD", "c$": "CAD",
-    "ca$": "CAD", "cad": "CAD", "a$": "AUD", "aud": "AUD", "€": "EUR", "eur": "EUR",
-    "euro": "EUR", "euros": "EUR", "£": "GBP", "gbp": "GBP", "chf": "CHF", "¥": "JPY",
-    "jpy": "JPY", "₹": "INR", "inr": "INR", "mxn": "MXN",
+_MONEY_OF = {
+    Country.CANADA: "CAD", Country.BRITAIN: "GBP", Country.IRELAND: "EUR", Country.AUSTRALIA: "AUD",
 }  # fmt: skip
-_D = OCR_DIGIT
-_NUMBER = (
-    rf"(?:{_D}{{1,3}}(?:[,.' ]\s?{_D}{{3}}){{1,4}}[.,][ \t]?{_D}{{2}}(?![0-9])"
-    rf"|{_D}{{1,3}}(?:[,.']{_D}{{3}}){{1,4}}(?![0-9])"
-    rf"|{_D}{{1,6}}\.[0-9]{{1,3}}(?=\s?(?:thousand|million|billion|mio|bn|[mk])\b)"
-    rf"|{_D}{{1,12}}[.,]{_D}{{2}}(?![0-9])"
-    rf"|{_D}{{1,12}}(?![0-9]))"
-)
-_SCALES = {"thousand": 1_000, "k": 1_000, "million": 10**6, "m": 10**6, "mio": 10**6,
-           "billion": 10**9, "bn": 10**9}  # fmt: skip
-_SCALE = r"(?:\s?(?P<scale>thousand|million|billion|mio|bn|[mk])(?![A-Za-z]))?"
-_BEFORE = re.compile(
-    r"(?P<minus>-\s?)?(?<![A-Za-z])(?P<currency>US\s?\$|CA?\$|A\$|\$|€|£|¥|₹|USD|EUR|GBP|CHF|CAD|AUD|"
-    rf"JPY|INR|MXN)\s{{0,2}}(?P<inner>-\s?)?(?P<number>{_NUMBER}){_SCALE}",
-    re.IGNORECASE,
-)
-_AFTER = re.compile(
-    rf"(?<![0-9A-Za-z.,$€£/-])(?P<minus>-\s?)?(?P<number>{_NUMBER}){_SCALE}\s{{0,2}}"
-    r"(?P<currency>€|£|USD|EUR|GBP|CHF|CAD|AUD|MXN|dollars?|euros?)(?![A-Za-z])",
-    re.IGNORECASE,
-)
-_DOLLAR_READ_AS_S = re.compile(
-    rf"(?<![A-Za-z0-9])(?P<currency>S)(?P<number>[0-9]{_D}{{0,2}}(?:,{_D}{{3}}){{0,4}}\.{_D}{{2}})(?![0-9])"
-)
-_BARE = re.compile(
-    rf"(?<![0-9A-Za-z.,/$€£#-])(?P<minus>-\s?)?(?P<number>{_D}{{1,3}}(?:[,.']{_D}{{3}}){{0,4}}[.,]{_D}{{2}}"
-    rf"|{_D}{{1,9}}[.,]{_D}{{2}})(?![0-9A-Za-z%/.,-])"
-)
-_DECIMALS = re.compile(r"[.,]\s?([0-9]{2})$")
+_OWN_DOLLARS = frozenset({"CAD", "AUD"})
 _DATE_AT_START = re.compile(r"^\s{0,3}[0-9]{1,4}[/.-][0-9]{1,2}(?:[/.-][0-9]{2,4})?\s{1,10}")
 _WITHOUT_SIGN = frozenset({DocumentType.BANK_STATEMENT, DocumentType.INVOICE, DocumentType.RECEIPT})
 
 
-@dataclass(frozen=True)
-class _Found:
-    start: int
-    end: int
-    value: Decimal
-    currency: str
-
-
 def find_amounts(pages: Sequence[Page], kind: DocumentType, language: str) -> list[Amount]:
-    """Sums with a currency sign or code; in statements, invoices and receipts bare ones too.
+    """Sums with a currency's sign, code or name, and figures where a table has its sums.
 
-    A bare number there needs two decimals, and takes the currency most used in
-    the document, or the dollar in an English one that names none.
+    A dollar is that of the paper's country. A figure without a sign takes the currency most
+    used in the document, or the country's in an English one that names none.
     """
+    country = country_of(pages)
+    known = language == "en" or (language == "und" and country is not None)
+    at_home = _MONEY_OF.get(country or Country.UNITED_STATES, "USD")
     marked = [
-        (page, list(islice(_without_overlap(_marked(page.text)), AMOUNTS_PER_PAGE)))
+        (page, [_at_home(one, at_home) for one in islice(marked_sums(page.text), AMOUNTS_PER_PAGE)])
         for page in pages
     ]
     common = Counter(found.currency for _, all_found in marked for found in all_found)
-    usual = common.most_common(1)[0][0] if common else "USD" if language == "en" else None
+    usual = common.most_common(1)[0][0] if common else at_home if known else None
+    bare = usual is not None and (bool(common) or kind in {*_WITHOUT_SIGN, DocumentType.TAX_FORM})
     amounts: dict[tuple[Decimal, str, str, int], Amount] = {}
     for page, found_here in marked:
         found = found_here
-        if usual and kind in _WITHOUT_SIGN:
-            found = sorted(
-                [*found, *_bare(page, found, usual, every=kind is DocumentType.BANK_STATEMENT)],
-                key=lambda f: f.start,
-            )[:AMOUNTS_PER_PAGE]
+        if usual and bare:
+            figures = bare_sums(page, found, kind, usual)
+            found = sorted([*found, *figures], key=lambda f: f.start)[:AMOUNTS_PER_PAGE]
         for one in found:
             what = _what_for(page, one, found)
-            amount = Amount(
-                value=_signed(page, one, kind), currency=one.currency, what=what, page=page.number
-            )
+            value = _signed(page, one, kind)
+            amount = Amount(value=value, currency=one.currency, what=what, page=page.number)
             amounts.setdefault((amount.value, one.currency, what, page.number), amount)
         if len(amounts) >= AMOUNTS_PER_DOCUMENT:
             break
     return list(amounts.values())[:AMOUNTS_PER_DOCUMENT]
 
 
-def _marked(text: str) -> Iterator[_Found]:
-    for pattern in (_BEFORE, _AFTER, _DOLLAR_READ_AS_S):
-        for match in pattern.finditer(text):
-            currency = "$" if match["currency"] == "S" else match["currency"]
-            value = _value(match)
-            if value is not None:
-                code = _CURRENCIES[currency.lower().replace(" ", "")]
-                yield _Found(match.start(), match.end(), value, code)
+def _at_home(found: WrittenSum, currency: str) -> WrittenSum:
+    if not found.dollars or currency not in _OWN_DOLLARS:
+        return found
+    return WrittenSum(found.start, found.end, found.value, currency)
 
 
-def _bare(page: Page, marked: Sequence[_Found], currency: str, *, every: bool) -> Iterator[_Found]:
-    """Numbers with two decimals on lines without a sign; outside statements the last of each."""
-    taken = {page.line_index(found.start) for found in marked}
-    by_line: dict[int, list[_Found]] = {}
-    for match in islice(_BARE.finditer(page.text), AMOUNTS_PER_PAGE * 3):
-        index = page.line_index(match.start())
-        value = _value(match)
-        if value is not None and (every or index not in taken):
-            by_line.setdefault(index, []).append(
-                _Found(match.start(), match.end(), value, currency)
-            )
-    for found in by_line.values():
-        yield from found if every else found[-1:]
-
-
-def _without_overlap(found: Iterator[_Found]) -> Iterator[_Found]:
-    reached = -1
-    for one in sorted(islice(found, 5000), key=lambda f: (f.start, f.start - f.end)):
-        if one.start >= reached:
-            yield one
-            reached = one.end
-
-
-def _value(match: re.Match[str]) -> Decimal | None:
-    raw = match["number"]
-    following = match.string[match.end("number") : match.end("number") + 1]
-    if following.isalpha():  # the last "digits" were the first letters of a word
-        raw = raw.rstrip("OoIl|")
-    if not any(c in "0123456789" for c in raw):
-        return None
-    number = digits(raw)
-    scale = match.groupdict().get("scale")
-    if scale and number.count(".") == 1 and "," not in number:  # $1.2 million
-        return Decimal(re.sub(r"[^0-9.]", "", number)) * _SCALES[scale.lower()]
-    cents = _DECIMALS.search(number)
-    whole = re.sub(r"[^0-9]", "", number[: cents.start()] if cents else number)
-    value = Decimal(f"{whole or '0'}.{cents[1]}" if cents else whole)
-    groups = match.groupdict()
-    if scale:
-        value *= _SCALES[scale.lower()]
-    return -value if groups.get("minus") or groups.get("inner") else value
-
-
-def _signed(page: Page, found: _Found, kind: DocumentType) -> Decimal:
+def _signed(page: Page, found: WrittenSum, kind: DocumentType) -> Decimal:
     """In a column of figures, a sum in parentheses is negative."""
     line = page.lines[page.line_index(found.start)].text
     in_parentheses = (
         page.text[: found.start][-1:] == "(" and page.text[found.end : found.end + 1] == ")"
     )
-    if kind in _WITHOUT_SIGN and in_parentheses and len(line.split()) <= 8:
-        return -abs(found.value)
-    return found.value
+    in_a_row = kind in _WITHOUT_SIGN and in_parentheses and len(line.split()) <= 8
+    return -abs(found.value) if in_a_row or is_in_brackets(page, found) else found.value
 
 
-def _what_for(page: Page, found: _Found, others: Sequence[_Found]) -> str:
+def _what_for(page: Page, found: WrittenSum, others: Sequence[WrittenSum]) -> str:
     """The label of the row, or in running text the words around the sum."""
     index = page.line_index(found.start)
     line = page.lines[index]

@@ -12,6 +12,7 @@ from bisect import bisect_right
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from itertools import pairwise
 
 PAGE_LIMIT = 200_000
 """Characters of a page that are read; a page of print has about 3,000."""
@@ -33,6 +34,9 @@ _CLEAN: dict[int, str] = {
 }
 _ROW_STARTS = re.compile(r"[0-9]{1,4}[/.-][0-9]|_|[^\w\"'($€£§]")
 _ROW_ENDS = re.compile(r"[0-9][.,][0-9]{2}\)?$")
+_LINE_NUMBER = re.compile(rf"^[ ]{{0,4}}(?P<number>{OCR_DIGIT}{{1,2}})(?=[ ]|$)", re.MULTILINE)
+NUMBERED_LINES = 8
+"""Lines in a row that must be numbered before their numbers count as the paper's."""
 _UNQUOTABLE = re.compile("[\x00-\x08\x0e-\x1f\x7f\ud800-\udfff]")
 
 _SENTENCE_END = re.compile(r"[.!?][\"')]{0,2}\s{1,3}(?=[\"'(]?[A-ZÀ-Þ0-9])")
@@ -98,6 +102,10 @@ class Page:
     def line_index(self, offset: int) -> int:
         """The index of the line that holds `offset`."""
         return max(0, bisect_right(self._line_starts, offset) - 1)
+
+    def column(self, offset: int) -> int:
+        """How far from the left margin `offset` stands."""
+        return offset - (self.text.rfind("\n", 0, offset) + 1)
 
     def quote(self, start: int, end: int) -> str | None:
         """The original words between two offsets; None when they cannot be stored as text."""
@@ -173,10 +181,31 @@ def read_pages(pages: Sequence[str]) -> list[Page]:
         original = page[: min(PAGE_LIMIT, left)]
         left -= len(original)
         clean = original.replace("\r\n", " \n").translate(_CLEAN)
-        read.append(Page(number, original, clean))
+        read.append(Page(number, original, _without_line_numbers(clean)))
         if left <= 0:
             break
     return read
+
+
+def _without_line_numbers(text: str) -> str:
+    """Blanks instead of the numbers that pleading paper and transcripts print in the margin.
+
+    They count up line by line and stand before nearly every line, which no list does.
+    """
+    numbered = list(_LINE_NUMBER.finditer(text))
+    written = sum(1 for line in text.split("\n") if line.strip())
+    if len(numbered) < NUMBERED_LINES or len(numbered) < 0.8 * written:
+        return text
+    counted = [int(digits(one["number"])) for one in numbered]
+    following = sum(b in {a + 1, 1} for a, b in pairwise(counted))
+    if following < 0.8 * (len(counted) - 1):
+        return text
+    kept: list[str] = []
+    reached = 0
+    for one in numbered:
+        kept += [text[reached : one.start()], " " * (one.end() - one.start())]
+        reached = one.end()
+    return "".join([*kept, text[reached:]])
 
 
 _COMMON = {

@@ -73,7 +73,7 @@ def test_add_process_show_search_export_and_retry_work_from_a_shell(
 
     added = json.loads(aseagi("add", str(folder), "--json", environment=environment).stdout)
     assert [one["outcome"] for one in added] == ["added", "added", "skipped"]
-    assert added[1]["key"] == "raw/shell-matter/inner/b.png"
+    assert added[1]["key"] == "uploads/shell-matter/inner/b.png"
     again = json.loads(aseagi("add", str(folder), "--json", environment=environment).stdout)
     assert [one["outcome"] for one in again] == ["already there", "already there", "skipped"]
 
@@ -132,8 +132,8 @@ def test_another_file_of_the_same_name_is_kept_beside_the_first(
         file.write_bytes(letter(number))
         done = aseagi("add", "--matter", "same-name", "--json", str(file), environment=environment)
         keys.append(json.loads(done.stdout)[0]["key"])
-    assert keys[0] == "raw/same-name/same.png"
-    assert keys[1].startswith("raw/same-name/same.")
+    assert keys[0] == "uploads/same-name/same.png"
+    assert keys[1].startswith("uploads/same-name/same.")
     assert keys[1] != keys[0]
 
 

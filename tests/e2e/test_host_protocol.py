@@ -8,18 +8,21 @@ from collections.abc import AsyncGenerator
 from dataclasses import dataclass
 from datetime import timedelta
 from decimal import Decimal
+from pathlib import Path
 from uuid import UUID, uuid4
 
 import httpx
 import pytest
+from pydantic import SecretStr
 
+from blocks.database import Database
 from blocks.gateway import Gateway
 from blocks.loading import load
 from blocks.object_storage import ObjectStorage
 from blocks.reading import Reading
 from gateway.app import create_app
-from gateway.prefect_api import open_prefect_api
-from gateway.services import Services
+from gateway.services import open_services
+from gateway.settings_from_blocks import prefect_login, settings_of
 from schema.failures import Failure, Stage
 from schema.host import (
     MAX_RESULT_BYTES,
@@ -30,7 +33,7 @@ from schema.host import (
 )
 from schema.lanes import Lane
 from schema.ocr import PageText, Word
-from sql.connection import Connection, Pool, make_pool
+from sql.connection import Connection, Pool
 from sql.documents import NewDocument, insert_document
 from sql.migrate import migrate
 from stack.embedded import BUCKET, Stack
@@ -86,21 +89,18 @@ def _bearer(token: str) -> dict[str, str]:
 
 
 @pytest.fixture
-async def door(stack: Stack) -> AsyncGenerator[Door]:
+async def door(stack: Stack, tmp_path: Path) -> AsyncGenerator[Door]:
     name = f"door_{uuid4().hex[:12]}"
     stack.servers.postgres.create_database_if_missing(name)
     migrate(stack.servers.postgres.dsn(name))
     gateway = await load(Gateway)
-    dsn = stack.servers.postgres.dsn(name, "aseagi_app")
-    async with make_pool(dsn, max_size=4) as pool, open_prefect_api() as prefect:
-        app = create_app()
-        app.state.services = Services(
-            pool=pool,
-            storage=await load(ObjectStorage),
-            gateway=gateway,
-            reading=Reading(),
-            prefect=prefect,
-        )
+    dsn = SecretStr(stack.servers.postgres.dsn(name, "aseagi_app"))
+    database = Database(dsn=dsn, dashboard_dsn=dsn)
+    settings = settings_of(gateway, database, await load(ObjectStorage), Reading(), prefect_login())
+    async with open_services(settings, tmp_path / "spool") as services:
+        app = create_app(spool_dir=tmp_path / "spool")
+        app.state.services = services
+        pool = services.pool
         transport = httpx.ASGITransport(app)
         async with httpx.AsyncClient(transport=transport, base_url="http://gateway") as http:
             yield Door(http, transport, pool, gateway)

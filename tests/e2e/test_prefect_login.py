@@ -26,8 +26,8 @@ from blocks.loading import load
 from blocks.object_storage import ObjectStorage
 from blocks.reading import Reading
 from gateway.app import create_app
-from gateway.prefect_api import open_prefect_api
-from gateway.services import Services
+from gateway.services import Services, open_services
+from gateway.settings_from_blocks import prefect_login, settings_of
 from sql.connection import Connection
 from sql.sessions import close_session
 from stack.embedded import Stack
@@ -75,8 +75,8 @@ def guarded_prefect(stack: Stack, tmp_path: Path) -> Generator[str]:
 
 
 @asynccontextmanager
-async def _serving(services: Services) -> AsyncGenerator[str]:
-    app = create_app()
+async def _serving(services: Services, spool_dir: Path) -> AsyncGenerator[str]:
+    app = create_app(spool_dir=spool_dir)
     app.state.services = services
     server = uvicorn.Server(
         uvicorn.Config(app, host="127.0.0.1", port=0, lifespan="off", log_level="warning")
@@ -110,18 +110,22 @@ async def _order(db: Connection, run: UUID, gateway: Gateway) -> HostOrder:
 
 
 async def test_the_gateway_logs_in_for_the_host_which_never_sees_the_login(
-    stack: Stack, empty: None, db: Connection, database: Database, guarded_prefect: str
+    stack: Stack,
+    empty: None,
+    db: Connection,
+    database: Database,
+    guarded_prefect: str,
+    tmp_path: Path,
 ) -> None:
     storage, gateway = await load(ObjectStorage), await load(Gateway)
     with temporary_settings({PREFECT_API_URL: guarded_prefect, PREFECT_API_AUTH_STRING: LOGIN}):
+        settings = settings_of(gateway, database, storage, Reading(), prefect_login())
         async with (
             get_client() as prefect,
-            open_prefect_api() as api,
-            database.pool(max_size=2) as pool,
+            open_services(settings, tmp_path / "spool") as services,
         ):
             run = await prefect.create_flow_run(guarded, state=Pending())
-            services = Services(pool, storage, gateway, Reading(), api)
-            async with _serving(services) as url:
+            async with _serving(services, tmp_path) as url:
                 order = await _order(db, run.id, gateway.model_copy(update={"url": url}))
                 environment = order.environment
                 assert not [one for one in environment.values() if LOGIN in one]
@@ -160,19 +164,21 @@ async def test_the_gateway_logs_in_for_the_host_which_never_sees_the_login(
 
 
 async def test_while_prefect_is_away_the_host_is_told_to_come_again(
-    stack: Stack, empty: None, db: Connection, database: Database
+    stack: Stack, empty: None, db: Connection, database: Database, tmp_path: Path
 ) -> None:
     storage, gateway = await load(ObjectStorage), await load(Gateway)
     with temporary_settings({PREFECT_API_URL: "http://127.0.0.1:9/api"}):
-        async with open_prefect_api() as api, database.pool(max_size=2) as pool:
-            services = Services(pool, storage, gateway, Reading(), api)
-            async with _serving(services) as url:
-                run = uuid4()
-                order = await _order(db, run, gateway.model_copy(update={"url": url}))
-                headers = json.loads(order.environment["PREFECT_CLIENT_CUSTOM_HEADERS"])
-                base = order.environment["PREFECT_API_URL"]
-                async with httpx.AsyncClient(base_url=base, headers=headers, timeout=20) as door:
-                    answer = await door.get(f"/flow_runs/{run}")
-                await close_session(db, order.begun.session_id, reason="the test is over")
+        settings = settings_of(gateway, database, storage, Reading(), prefect_login())
+        async with (
+            open_services(settings, tmp_path / "spool") as services,
+            _serving(services, tmp_path) as url,
+        ):
+            run = uuid4()
+            order = await _order(db, run, gateway.model_copy(update={"url": url}))
+            headers = json.loads(order.environment["PREFECT_CLIENT_CUSTOM_HEADERS"])
+            base = order.environment["PREFECT_API_URL"]
+            async with httpx.AsyncClient(base_url=base, headers=headers, timeout=20) as door:
+                answer = await door.get(f"/flow_runs/{run}")
+            await close_session(db, order.begun.session_id, reason="the test is over")
     assert (answer.status_code, answer.headers["Retry-After"]) == (503, "2")
     assert "127.0.0.1" not in answer.text

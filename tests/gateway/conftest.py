@@ -40,9 +40,9 @@ from blocks.object_storage import ObjectStorage, make_credentials
 from blocks.reading import Reading
 from gateway import access_log
 from gateway.app import create_app
-from gateway.prefect_api import open_prefect_api
 from gateway.server import configured
-from gateway.services import Services
+from gateway.services import open_services
+from gateway.settings_from_blocks import prefect_login, settings_of
 from schema.host import CompleteRequest, LeaseResponse, PageResult
 from schema.lanes import Lane
 from schema.ocr import PageText, Word
@@ -90,6 +90,11 @@ class Site:
     database: Database
     storage: ObjectStorage
     deployment: UUID
+
+    @property
+    def spool_dir(self) -> Path:
+        """Where the gateway keeps what is being uploaded."""
+        return self.servers.state_dir / "spool"
 
     @property
     def owner_dsn(self) -> str:
@@ -294,27 +299,26 @@ class Door:
     async def raw(self, *pieces: bytes, seconds: float = 20.0) -> bytes:
         """Send bytes as they are; what came back until the gateway closed the connection."""
         reader, writer = await asyncio.open_connection("127.0.0.1", self.port)
-        # From the start: a gateway that refuses does not wait until all is sent.
-        coming = asyncio.create_task(_all_of(reader))
+        # While it is sent: an answer may come, and the connection be reset, before all is sent.
+        answering = asyncio.create_task(_until_closed(reader))
         try:
             with contextlib.suppress(ConnectionError):
                 for piece in pieces:
                     writer.write(piece)
                     await writer.drain()
             async with asyncio.timeout(seconds):
-                return await coming
+                return await answering
         finally:
-            coming.cancel()
+            answering.cancel()
             writer.close()
 
 
-async def _all_of(reader: asyncio.StreamReader) -> bytes:
-    """What comes until the connection ends, however it does."""
-    came = b""
+async def _until_closed(reader: asyncio.StreamReader) -> bytes:
+    answer = b""
     with contextlib.suppress(ConnectionError):
         while piece := await reader.read(65_536):
-            came += piece
-    return came
+            answer += piece
+    return answer
 
 
 def read(document: UUID, page: int, text: str = "what the page says") -> PageResult:
@@ -335,15 +339,11 @@ def report(lease_id: UUID, *results: PageResult) -> dict[str, Any]:
 @asynccontextmanager
 async def open_door(site: Site, *, address: str | None = None) -> AsyncGenerator[Door]:
     """Serve the gateway over the site; `address` is what its block says instead of the truth."""
-    app = create_app()
-    async with site.database.pool(max_size=8) as pool, open_prefect_api() as prefect:
-        app.state.services = Services(
-            pool=pool,
-            storage=site.storage,
-            gateway=gateway_at(address or "http://gateway.test"),
-            reading=Reading(),
-            prefect=prefect,
-        )
+    gateway = gateway_at(address or "http://gateway.test")
+    settings = settings_of(gateway, site.database, site.storage, Reading(), prefect_login())
+    app = create_app(spool_dir=site.spool_dir)
+    async with open_services(settings, site.spool_dir) as services:
+        app.state.services = services
         config = configured(app, host="127.0.0.1", port=0)
         # What the gateway does when it starts is done above: there are no blocks here.
         config.lifespan = "off"

@@ -1,14 +1,16 @@
 """Whatever its own description lets a caller send, the gateway never answers with a failure.
 
 schemathesis draws requests from the OpenAPI description, such as fit it and such as do not,
-the same ones every time, for a stranger, a host and the object store.
+the same ones every time, for a stranger, a host, the object store and a client that uploads.
 """
 
 import asyncio
 import contextlib
 import warnings
 from itertools import product
+from pathlib import Path
 from typing import Any, cast
+from uuid import uuid4
 
 import pytest
 from hypothesis import HealthCheck, Phase, given, settings
@@ -19,22 +21,26 @@ from schemathesis import Case, GenerationMode, openapi
 
 from gateway import rates
 from gateway.app import create_app
+from gateway.callers import hashed
 from schema.host import CompleteRequest
+from sql.clients import add_client
 from tests.gateway.conftest import STORE_TOKEN, Door, bearer
 
 EXAMPLES = 6
+
 EVERY_CHECK = [HealthCheck.too_slow, HealthCheck.filter_too_much, HealthCheck.data_too_large]
 EXPECTED = {
     "stranger": {200, 401},
     "host": {200, 201, 204, 401, 403, 422},
     "store": {200, 401, 422},
+    "client": {200, 401, 404, 415, 422},
 }
 """Answers that show how far the requests came."""
 
 
 def description() -> dict[str, Any]:
     """The description, with the body that `/host/complete` unpacks by itself."""
-    told = create_app().openapi()
+    told = create_app(spool_dir=Path("unused")).openapi()
     body = CompleteRequest.model_json_schema(ref_template="#/components/schemas/{model}")
     told["components"]["schemas"] |= body.pop("$defs")
     content = {"application/json": {"schema": body}}
@@ -42,14 +48,22 @@ def description() -> dict[str, Any]:
     return told
 
 
-@pytest.mark.parametrize("caller", ["stranger", "host", "store"])
+@pytest.mark.parametrize("caller", ["stranger", "host", "store", "client"])
 async def test_no_request_that_can_be_described_is_a_failure(
     door: Door, caller: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(rates, "FAILED_LOGINS", RateLimitItemPerMinute(1_000_000))
     host = await door.host(pages=3, run=await door.site.prefect_run())
     lease = await door.lease(host, limit=1)
-    headers = {"stranger": {}, "host": host.headers, "store": bearer(STORE_TOKEN)}[caller]
+    token = uuid4().hex
+    async with door.site.database.connect() as db:
+        await add_client(db, "schemathesis", hashed(token))
+    headers = {
+        "stranger": {},
+        "host": host.headers,
+        "store": bearer(STORE_TOKEN),
+        "client": bearer(token),
+    }[caller]
     own = {
         "flow_run_id": str(host.run),
         "deployment_id": str(door.site.deployment),

@@ -5,7 +5,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
-from blocks.object_storage import INBOXES
+from blocks.bucket import INBOXES
 from tasks import watch
 from tests.gateway.conftest import BUCKET, Door, Site
 from tests.gateway.test_notifications import aws

@@ -183,7 +183,7 @@ async def test_a_settled_arrival_stays_settled(house: House) -> None:
             ingested.id,
             document_id=document_id,
             original_path="/home/a.pdf",
-            source=None,
+            source="a test",
             submitted_by="somebody",
         )
         await arrivals.supersede_arrival(house.db, superseded.id)

@@ -16,7 +16,11 @@ from tasks.meaning import MODEL, embed
 from tests.conftest import DatabaseServer
 from tests.sql.house import House, new_document
 
-HIDDEN_FROM_THE_DASHBOARD = {"session_attempts", "drains"}
+HIDDEN_FROM_THE_DASHBOARD = {
+    *("session_attempts", "drains", "api_clients", "multipart_uploads", "upload_links"),
+    *("telegram_updates", "telegram_messages", "telegram_replies", "telegram_files"),
+    "telegram_digests",
+}
 SUPABASE = {
     "anon": "nologin",
     "authenticated": "nologin",

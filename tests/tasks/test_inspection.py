@@ -13,6 +13,7 @@ from PIL import Image, ImageFile
 
 from rendering import pages
 from schema.failures import BadInput
+from schema.files import PNG
 from tasks import inspection
 from tasks.inspection import inspect
 
@@ -73,7 +74,7 @@ def test_one_picture_is_decoded_at_a_time(picture: Path, monkeypatch: pytest.Mon
     with ThreadPoolExecutor(2) as threads:
         found = list(threads.map(inspect, [picture, picture]))
     assert met == []
-    assert [one.media_type for one in found] == [inspection.PNG] * 2
+    assert [one.media_type for one in found] == [PNG] * 2
 
 
 def test_a_photo_that_is_cut_off_is_damaged(tmp_path: Path) -> None:

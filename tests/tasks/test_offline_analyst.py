@@ -207,6 +207,17 @@ def test_an_estate_is_a_party_and_so_is_the_petitioner() -> None:
             DocumentType.EMAIL,
         ),
         ("Rechnung\nRechnungsnummer 17\nBetrag 20,00 EUR", DocumentType.INVOICE),
+        (
+            "Ann Poe <a@b.c>   Fri, May 3, 2019 at 4:12 PM\nTo: r@b.c\nHi, all well?",
+            DocumentType.EMAIL,
+        ),
+        (
+            "I, THE SECRETARY, DO HEREBY CERTIFY that it is IN GOOD STANDING",
+            DocumentType.CERTIFICATE,
+        ),
+        ("Tom,\n\nI move out in June.\n\nThanks,\n\nAnn Poe\n", DocumentType.LETTER),
+        ("Subtotal 3.48\nTax 0.24\nTotal 3.72\nVISA 3.72", DocumentType.RECEIPT),
+        ("CIVIL DOCKET FOR CASE #: 1:18-cv-1\n05/03/2018 1 COMPLAINT", DocumentType.OTHER),
         ("lorem ipsum", DocumentType.OTHER),
     ],
 )
@@ -246,9 +257,30 @@ def test_the_heading_and_the_phrases_decide_the_type(text: str, kind: DocumentTy
         ("ARREST REPORT", DocumentType.POLICE_REPORT),
         ("CERTIFICATE OF DEATH", DocumentType.CERTIFICATE),
         ("DRIVER LICENSE", DocumentType.ID_DOCUMENT),
+        ("SHORT FORM POWER OF ATTORNEY", DocumentType.POWER_OF_ATTORNEY),
         ("DECLARATION OF JANE DOE", DocumentType.AFFIDAVIT),
         ("PROOF OF SERVICE BY MAIL", DocumentType.AFFIDAVIT),
         ("SUMMONS", DocumentType.NOTICE),
+        ("COMPLAINT FOR DAMAGES:", DocumentType.COMPLAINT),
+        ("DEFENDANT'S OBJECTIONS AND RESPONSES TO INTERROGATORIES", DocumentType.DISCOVERY),
+        ("RESPONSES TO FORM INTERROGATORIES, SET ONE", DocumentType.DISCOVERY),
+        ("ORDER FOR JUDGMENT", DocumentType.JUDGMENT),
+        ("ORDER ON MOTION FOR DEFAULT JUDGMENT", DocumentType.COURT_ORDER),
+        ("PARTICULARS OF CLAIM", DocumentType.COMPLAINT),
+        ("STATEMENT OF CLAIM", DocumentType.COMPLAINT),
+        ("DEFENCE AND COUNTERCLAIM", DocumentType.ANSWER),
+        ("NOTICE OF APPLICATION", DocumentType.MOTION),
+        ("WITNESS STATEMENT OF JANE DOE", DocumentType.AFFIDAVIT),
+        ("STATUTORY DECLARATION", DocumentType.AFFIDAVIT),
+        ("SEVERANCE AGREEMENT AND GENERAL RELEASE", DocumentType.SETTLEMENT),
+        ("ASSURED SHORTHOLD TENANCY AGREEMENT", DocumentType.LEASE),
+        ("Lasting power of attorney for financial decisions", DocumentType.POWER_OF_ATTORNEY),
+        ("LIVING WILL", DocumentType.POWER_OF_ATTORNEY),
+        ("PURCHASE ORDER", DocumentType.CONTRACT),
+        ("CERTIFICATE OF NATURALIZATION", DocumentType.CERTIFICATE),
+        ("PATIENT STATEMENT", DocumentType.INVOICE),
+        ("PERMANENT RESIDENT", DocumentType.ID_DOCUMENT),
+        ("AUTHORIZATION FOR RELEASE OF INFORMATION", DocumentType.FORM),
     ],
 )
 def test_the_taxonomy_follows_the_headings_of_the_trade(heading: str, kind: DocumentType) -> None:
@@ -374,6 +406,19 @@ def test_organisations_are_named_with_the_role_they_have_as_parties() -> None:
         "3 mars 2024",
         "3 de marzo de 2024",
         "3 marzo 2024",
+        "third of March, 2024",
+        "THIRD DAY OF MARCH, A.D. 2024",
+        "third day of March, two thousand twenty-four",
+        "3rd day of March in the year of our Lord 2024",
+        "03-MAR-2024",
+        "03MAR24",
+        "3-Mar-24",
+        "Mar. 3, '24",
+        "2024-MAR-03",
+        "2024-03-03T09:30:00Z",
+        "03 MAR/MARS 2024",
+        "March\n                3, 2024",
+        "03-03-24",
     ],
 )
 def test_a_date_is_read_however_it_is_written(written: str) -> None:
@@ -396,6 +441,65 @@ def test_an_ambiguous_or_impossible_date_is_settled_by_the_text(text: str, on: d
 
 
 @pytest.mark.parametrize(
+    ("cue", "on"),
+    [
+        ("Leeds LS1 4AP, VAT at 20%", date(2024, 4, 3)),
+        ("Dublin 8, Co. Kildare, VAT no. IE123", date(2024, 4, 3)),
+        ("Troy, OH 45373", date(2024, 3, 4)),
+        ("Fill in as DD/MM/YYYY", date(2024, 4, 3)),
+        ("Fill in as MM/DD/YYYY, Leeds LS1 4AP, VAT", date(2024, 3, 4)),
+    ],
+)
+def test_the_country_or_the_form_says_whether_the_day_comes_first(cue: str, on: date) -> None:
+    assert analysed(f"{cue}\nDated: 03/04/2024").document_date == on
+
+
+@pytest.mark.parametrize(
+    ("text", "dates"),
+    [
+        ("May 5, 6 and 7, 2024", [5, 6, 7]),
+        ("5-7 May 2024", [5, 7]),
+        ("05/05 - 05/07/2024", [5, 7]),
+        ("Closing is still May 9", [9]),
+        ("He wrote on May 3 and again on May 9, 2024", [3, 9]),
+        ("I paid her on 5/2", [2]),
+        ("The deposit is due 5/1", [1]),
+        ("Strength 5/5, open 24/7, on 1/2 of the land", []),
+        ("due every May 5", []),
+        ("May 5 of each year", []),
+        ("this 5th day of May, 20__", []),
+        ("14 May Street", []),
+    ],
+)
+def test_a_day_takes_its_year_from_the_dates_around_it_or_is_left_out(
+    text: str, dates: list[int]
+) -> None:
+    found = {fact.on for fact in analysed(f"Dated: May 20, 2024\n\n{text}").dates}
+    assert found == {date(2024, 5, day) for day in [20, *dates]}
+
+
+def test_rows_of_a_statement_take_their_year_from_its_period() -> None:
+    statement = analysed(
+        "BANK STATEMENT\nYour account by date\nStatement period 12/15/2023 - 01/14/2024\n"
+        "12/20 12/21 DEPOSIT      100.00\n01/03 01/04 CHECK 204     20.00-\n"
+    )
+    assert statement.document_date == date(2024, 1, 14)
+    assert {date(2023, 12, 20), date(2023, 12, 21), date(2024, 1, 3)} <= set(dates_of(statement))
+    assert Decimal("-20.00") in {amount.value for amount in statement.amounts}
+
+
+def test_the_line_numbers_of_pleading_paper_are_not_read() -> None:
+    lines = ["JANE DOE,", "     Plaintiff,", "v.", "ACME CORP.,", "     Defendant.",
+             "COMPLAINT FOR DAMAGES", "Plaintiff was hurt on or about December",
+             "3, 2023 and claims", "$5,000."]  # fmt: skip
+    page = "\n".join(f"{number:2}  {line}" for number, line in enumerate(lines, start=1))
+    complaint = analysed(page)
+    assert complaint.type is DocumentType.COMPLAINT
+    assert parties_of(complaint) == {("JANE DOE", "plaintiff"), ("ACME CORP.", "defendant")}
+    assert [fact.on for fact in complaint.dates] == [date(2023, 12, 3)]
+
+
+@pytest.mark.parametrize(
     ("text", "value", "currency"),
     [
         ("a fee of $1,250.00 was paid", "1250.00", "USD"),
@@ -409,11 +513,49 @@ def test_an_ambiguous_or_impossible_date_is_settled_by_the_text(text: str, on: d
         ("5,000 dollars", "5000", "USD"),
         ("credit of -$50.00", "-50.00", "USD"),
         ("$5, 20 people came", "5", "USD"),
+        ("paid 50 bucks", "50", "USD"),
+        ("$.58 per mile", "0.58", "USD"),
+        ("$0.585 per mile", "0.585", "USD"),
+        ("lent him five hundred dollars", "500.00", "USD"),
+        ("Two Thousand Five and 50/100 Dollars ($2,005.50)", "2005.50", "USD"),
+        ("credit $120.00-", "-120.00", "USD"),
+        ("payment $45.00 CR", "-45.00", "USD"),
+        ("Less deductible ($500.00)", "-500.00", "USD"),
+        ("the sum of Five Dollars ($5.00)", "5.00", "USD"),
+        ("a loss of $(500.00)", "-500.00", "USD"),
+        ("$1,200 CAD", "1200", "CAD"),
+        ("Toronto, Ontario M5V 2T6: $200.00", "200.00", "CAD"),
     ],
 )
 def test_a_sum_is_read_with_its_currency(text: str, value: str, currency: str) -> None:
     (amount,) = analysed(text).amounts
     assert (amount.value, amount.currency) == (Decimal(value), currency)
+
+
+def test_a_dash_between_two_sums_makes_neither_negative() -> None:
+    values = [amount.value for amount in analysed("between $5.00 - $6.00 or $7-$8").amounts]
+    assert values == [5, 6, 7, 8]
+
+
+@pytest.mark.parametrize(
+    ("text", "values"),
+    [
+        ("INVOICE\nQty Part Each Ext\n2 Hose 14.50 29.00\nTotal $29.00",
+         ["14.50", "29.00", "29.00"]),
+        ("INVOICE\nHours  Rate  Amount\n1.40  300.00  420.00\nTotal 1.40  $420.00",
+         ["300.00", "420.00", "420.00"]),
+        ("JUDGMENT\nPrincipal  $450.00\nCosts  75.00\nTOTAL  $525.00",
+         ["450.00", "75.00", "525.00"]),
+        ("Form 1040 Income Tax Return\n7 Wages . . 7   36,452.\n12 Loss . . 12  (633.)\n"
+         "6d Exemptions claimed 1", ["36452", "-633"]),
+        ("DEED\nfor $10.00, thence East 125.00 feet, as in Rule 55.01", ["10.00"]),
+    ],
+)  # fmt: skip
+def test_a_table_tells_which_of_its_figures_are_money(text: str, values: list[str]) -> None:
+    found = [
+        amount.value for amount in analysed(f"The paper of the court is for you.\n{text}").amounts
+    ]
+    assert found == [Decimal(value) for value in values]
 
 
 @pytest.mark.parametrize(
@@ -542,6 +684,7 @@ def test_any_text_gives_a_valid_analysis_with_verbatim_quotes(
         *("Aa", "$1,", "l|Oo0", "March 1 ", "v.\nA\n", "A, ", "\n", "between A and "),
         *("A shall pay ", "Case No. ", "Ab & ", "1 Main St\n", "COURT\n", 'Ab ("Tenant") '),
         *("FILED March 1, 2024\n", "account 1-", "minor A", "A within a ", "of the ", "1-"),
+        *("one hundred ", "5/5 ", "fifth day of ", "Amount Total\n1.00\n", "Child: A B\n", "1 a\n"),
         "CERTIFICATE OF SERVICE March 1, 2024\n",
     ],
 )
@@ -561,3 +704,68 @@ def test_a_document_of_2_000_pages_is_analysed_in_seconds() -> None:
 def test_the_number_of_the_next_line_is_not_taken_for_cents() -> None:
     page = "10 Q. What did you pay him?\n11 A. I paid him $5,500.\n12 Q. In cash?\n13 A. By check."
     assert [amount.value for amount in analysed(page).amounts] == [Decimal(5500)]
+
+
+@pytest.mark.parametrize(
+    ("text", "parties"),
+    [
+        (
+            "CERTIFICATE OF DEATH\n1. DECEDENT'S LEGAL NAME (First, Last)    2. SEX\n"
+            "   ANN MAY POE                             F",
+            {("ANN MAY POE", "deceased")},
+        ),
+        (
+            "MARRIAGE CERTIFICATE\nGROOM   Tom Roe      age 29\nBRIDE   Ann Poe      age 27",
+            {("Tom Roe", "groom"), ("Ann Poe", "bride")},
+        ),
+        (
+            "WARRANTY DEED\n   GRANTOR                    GRANTEE\n"
+            "   ANN POE, unmarried         TOM ROE\n   1 Elm St                   2 Oak St",
+            {("ANN POE", "grantor"), ("TOM ROE", "grantee")},
+        ),
+        (
+            "LAST WILL AND TESTAMENT\nOF\nANN POE\nI, ANN POE, declare this my will.",
+            {("ANN POE", "testator")},
+        ),
+        (
+            "POWER OF ATTORNEY\nI, Ann Poe, of Troy, appoint Tom Roe, of Ohio, my agent.",
+            {("Ann Poe", "principal"), ("Tom Roe", "agent")},
+        ),
+        (
+            "IN THE HIGH COURT\nB E T W E E N :\n   ACME LIMITED\n                     Claimant\n"
+            "   - and -\n   TOM ROE\n                     Defendant\nORDER",
+            {("ACME LIMITED", "claimant"), ("TOM ROE", "defendant")},
+        ),
+        (
+            "ANN POE          §   IN THE DISTRICT COURT\nVS.              §\nTOM ROE          §\n"
+            "DEFENDANT'S ANSWER TO PLAINTIFF'S PETITION",
+            {("ANN POE", "plaintiff"), ("TOM ROE", "defendant")},
+        ),
+    ],
+)
+def test_forms_and_instruments_name_their_parties(text: str, parties: set[tuple[str, str]]) -> None:
+    assert parties_of(analysed(text)) == parties
+
+
+def test_what_stands_right_of_a_caption_is_no_ones_name() -> None:
+    page = (
+        "ANN POE,                                MOTION TO EXTEND TIME\n        Plaintiff,\n"
+        "     v.                                 AND TO EXCEED\n"
+        "                                        THE PAGE LIMIT\nACME CORP.,\n        Defendant."
+    )
+    assert parties_of(analysed(page)) == {("ANN POE", "plaintiff"), ("ACME CORP.", "defendant")}
+
+
+@pytest.mark.parametrize(
+    ("text", "on"),
+    [
+        ("WILL\nrevoking my will dated May 3, 2010. Signed this 5th day of May, 2020.", 2020),
+        ("POWER OF ATTORNEY\nthe one I signed on May 3, 2010.\nSigned this 5th day of May, 2020",
+         2020),
+        ("INVOICE\nDate In 5/3/2019   Invoiced 5/5/2020", 2020),
+        ("From: A <a@b.c>\nTo: B <b@b.c>\nSubject: x\nDate: Fri, 5 May 2020 09:30:00\n\n"
+         "I sent the bills 5/3/2019", 2020),
+    ],
+)  # fmt: skip
+def test_the_date_of_another_paper_is_not_this_ones(text: str, on: int) -> None:
+    assert analysed(text).document_date == date(on, 5, 5)

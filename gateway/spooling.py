@@ -1,0 +1,124 @@
+"""A request's body as a file on disk, while its digests are taken.
+
+Guarantees: at most `CHUNK_BYTES` of a body are in memory; a body that is no file we can
+read is refused at its first kilobyte; nothing is left on disk when the block ends, and
+what a killed gateway left is removed when the next one starts.
+"""
+
+import asyncio
+import hashlib
+import os
+import shutil
+from collections.abc import AsyncGenerator, AsyncIterable, Generator
+from contextlib import asynccontextmanager, contextmanager
+from pathlib import Path
+from tempfile import NamedTemporaryFile, TemporaryDirectory
+
+from fastapi import HTTPException
+
+from blocks.inbox import Content
+from schema.failures import BadInput, Misconfigured
+from schema.files import HEAD_BYTES, MAX_BYTES, media_type_of
+
+CHUNK_BYTES = 256 * 1024
+FREE_BYTES = 512 * 1024**2
+"""What an upload must leave free on the disk."""
+
+
+class Spool:
+    """A folder for bodies on their way to the bucket, and how many may be put there at a time."""
+
+    def __init__(self, folder: Path, *, storing: int) -> None:
+        self._folder = folder
+        self.storing = asyncio.Semaphore(storing)
+
+    @asynccontextmanager
+    async def file(
+        self, body: AsyncIterable[bytes], *, declared_bytes: int
+    ) -> AsyncGenerator[tuple[Path, Content]]:
+        """The whole body in a file, and what it is; the file is gone after the block.
+
+        Raises HTTPException: 413 for a body over `MAX_BYTES`, 415 for one of no readable
+        type, 507 when the disk is full.
+        """
+        with NamedTemporaryFile(dir=self._folder) as file:
+            self._check_room(declared_bytes)
+            digesting = _Digesting()
+            async for chunk in _chunks(body):
+                digesting.check(len(chunk), chunk)
+                await asyncio.to_thread(_write, file.file.fileno(), chunk, digesting)
+            yield Path(file.name), digesting.content()
+
+    @contextmanager
+    def folder(self) -> Generator[Path]:
+        """A folder for files that are fetched; it is gone after the block."""
+        with TemporaryDirectory(dir=self._folder, ignore_cleanup_errors=True) as folder:
+            yield Path(folder)
+
+    def _check_room(self, declared_bytes: int) -> None:
+        if shutil.disk_usage(self._folder).free < declared_bytes + FREE_BYTES:
+            raise HTTPException(507, "There is no room for it now; try again later.")
+
+
+class _Digesting:
+    """What is known of a body so far."""
+
+    def __init__(self) -> None:
+        self._md5 = hashlib.md5(usedforsecurity=False)
+        self._sha256 = hashlib.sha256()
+        self._size = 0
+        self._media_type: str | None = None
+
+    def check(self, more: int, chunk: bytes) -> None:
+        if self._media_type is None:
+            try:
+                self._media_type = media_type_of(chunk[:HEAD_BYTES])
+            except BadInput as error:
+                raise HTTPException(415, str(error)) from error
+        self._size += more
+        if self._size > MAX_BYTES:
+            raise HTTPException(413, f"A file may have {MAX_BYTES} bytes.")
+
+    def update(self, chunk: bytes) -> None:
+        self._md5.update(chunk)
+        self._sha256.update(chunk)
+
+    def content(self) -> Content:
+        if self._media_type is None:
+            raise HTTPException(415, "The file is empty.")
+        return Content(
+            self._media_type, self._size, self._md5.hexdigest(), self._sha256.hexdigest()
+        )
+
+
+async def _chunks(body: AsyncIterable[bytes]) -> AsyncGenerator[bytes]:
+    """The body in pieces worth a thread's while."""
+    waiting = bytearray()
+    async for piece in body:
+        waiting += piece
+        if len(waiting) >= CHUNK_BYTES:
+            yield bytes(waiting)
+            waiting.clear()
+    if waiting:
+        yield bytes(waiting)
+
+
+def _write(descriptor: int, chunk: bytes, digesting: _Digesting) -> None:
+    left = memoryview(chunk)
+    while left:
+        left = left[os.write(descriptor, left) :]
+    digesting.update(chunk)
+
+
+def open_spool(folder: Path, *, storing: int) -> Spool:
+    """An empty spool in `folder`; raises `Misconfigured` if it is somebody else's."""
+    folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+    if folder.is_symlink() or folder.stat().st_uid != os.getuid():
+        raise Misconfigured(f"{folder} belongs to somebody else; name another with --spool.")
+    folder.chmod(0o700)
+    for left in folder.iterdir():
+        if left.is_dir():
+            shutil.rmtree(left)
+        else:
+            left.unlink()
+    return Spool(folder, storing=storing)
