@@ -353,12 +353,12 @@ async def test_lengths_that_lie_are_refused(door: Door) -> None:
             ([head("/host/lease", host.token, chunked), *[piece] * 4], 413),
             ([head("/host/lease", host.token, chunked), b"no chunk\r\n"], 400),
             ([head("/host/lease", host.token, "Transfer-Encoding: gzip, chunked")], 400),
-            ([head("/host/lease", host.token, f"X: {'y' * 100_000}")], 400),
+            ([head("/host/lease", host.token, f"X: {'y' * 1_000_000}")], 400),
             ([b"GET /health HTTP/1.1\r\n\r\n"], 400),
             ([b"GET /raw\x00/x HTTP/1.1\r\nHost: x\r\n\r\n"], 400),
         ):
             answer = await door.raw(*pieces)
-            assert answer.startswith(f"HTTP/1.1 {status} ".encode()), (pieces[0][:80], answer[:200])
+            assert answer.startswith(f"HTTP/1.1 {status} ".encode()), (pieces, answer)
             assert b'"detail"' in answer or b"Host: header" in answer, answer
 
 
