@@ -49,6 +49,16 @@ _LESS = re.compile(
 _IN_FULL = re.compile(
     r"\b(?:dollars?|pounds|euros?|sum of|amount of|cents)\b[^a-z]{0,20}$", re.IGNORECASE
 )
+_TAKEN_OFF = re.compile(
+    r"(?:^|[,;.]\s{1,3})(?:less|minus)\b(?:\s[a-z][a-z'-]{0,20}){0,7}\s\($", re.IGNORECASE
+)
+_EACH = re.compile(r"(?<![0-9A-Za-z.])[0-9]{1,4}(?:\.[0-9]{1,3})?\s?(?:ea\.?\s)?@\s{0,2}$")
+"""`2 @ 4.50`: what each costs."""
+_OF_MONEY = re.compile(
+    r"\b(?:payments?|fees?|balance|amount (?:due|paid)|charges?|financial assessment|owed|paid|"
+    r"deposits?|refunds?|arrears|total (?:due|paid|cost))\b",
+    re.IGNORECASE,
+)
 _WIDEST = 24
 """Letters of a line's end that a whole sum can take."""
 _NEIGHBOURS = 4
@@ -129,6 +139,8 @@ def _is_money(
     label = page.text[max(line.start, figure.start - 120) : figure.start]
     if _MEASURE_FOLLOWS.match(page.text[figure.end : figure.end + 10]):
         return False
+    if _EACH.search(label):
+        return True
     if columns or _NOT_MONEY.search(label):
         told = 0 < len(columns) <= figures or not _NOT_MONEY.search(label)
         at = page.column(figure.start), page.column(figure.end)
@@ -190,6 +202,16 @@ def _is_under_money(page: Page, index: int, text: str) -> bool:
     return bool(columns) and columns[-1].money
 
 
+def tells_of_money(page: Page) -> bool:
+    """Whether a paper without any sign has rows of sums: two or more that speak of payments."""
+    rows = {page.line_index(match.start()) for match in islice(_BARE.finditer(page.text), 200)}
+    spoken = sum(
+        bool(_OF_MONEY.search(line.text)) and bool(re.search(r"\.[0-9]{2}\)?$", line.text[-12:]))
+        for line in (page.lines[index] for index in rows)
+    )
+    return spoken >= 2
+
+
 def is_in_brackets(page: Page, found: WrittenSum) -> bool:
     """Whether a sum stands in the brackets that make it negative, not in a sentence's."""
     line = page.lines[page.line_index(found.start)]
@@ -197,6 +219,8 @@ def is_in_brackets(page: Page, found: WrittenSum) -> bool:
     after = page.text[found.end : max(found.end, line.end)]
     if not before.endswith("(") or not after.lstrip(".").startswith(")"):
         return False
+    if _TAKEN_OFF.search(page.text[max(0, found.start - 120) : found.start].replace("\n", " ")):
+        return True
     label = before[:-1]
     if _IN_FULL.search(label) or not _ROW_ENDS.match(after.lstrip(".")[1:].split("  ")[0]):
         return False

@@ -209,7 +209,10 @@ _TABLE: tuple[tuple[str, T], ...] = (
         "fee note|itemized bill|itemised bill|itemized statement|billing statement|"
         "patient statement|patient bill|hospital bill|medical bill|statement of charges|"
         "utility bill|electric bill|water bill|gas bill|tax bill|your bill|bill of costs|"
-        "fee statement|final bill|statement for services|statement for professional services",
+        "fee statement|final bill|statement for services|statement for professional services|"
+        "statement of hospital services|statement of medical services|hospital statement|"
+        "statement of physician services|statement of legal services|physician statement|"
+        "statement of professional services|guarantor statement|account invoice",
         T.INVOICE,
     ),
     (
@@ -294,7 +297,8 @@ _TABLE: tuple[tuple[str, T], ...] = (
     (
         "medical record|medical records|progress note|progress notes|discharge summary|"
         "discharge instructions|medical report|medical certificate|patient record|"
-        "patient chart|treatment record|treatment notes|session note|therapy note",
+        "patient chart|treatment record|treatment notes|session note|therapy note|daily note|"
+        "treatment note|soap note|office note|chart note|nursing note|plan of care",
         T.MEDICAL_RECORD,
     ),
     (

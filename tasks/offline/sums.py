@@ -21,8 +21,9 @@ _CURRENCIES = {
 DOLLARS = frozenset({"$", "dollar", "dollars", "bucks", "buck"})
 """Signs and words that any country with dollars uses for its own."""
 _D = OCR_DIGIT
+_ENDS = r"[ \t]*(?:\n|$|[ ]{2}|[,;)])"
 _NUMBER = (
-    rf"(?:{_D}{{1,3}}(?:[,.' ]\s?{_D}{{3}}){{1,4}}[.,][ \t]?{_D}{{2}}(?![0-9])"
+    rf"(?:{_D}{{1,3}}(?:[,.' ]\s?{_D}{{3}}){{1,4}}(?:[.,]|\.[ \t](?=00|{_D}{{2}}{_ENDS})){_D}{{2}}(?![0-9])"
     rf"|{_D}{{1,3}}(?:[,.']{_D}{{3}}){{1,4}}(?![0-9])"
     rf"|{_D}{{1,6}}\.[0-9]{{1,3}}(?=\s?(?:thousand|million|billion|mio|bn|mm|[mk])\b)"
     rf"|0?\.[0-9]{{3,4}}(?![0-9])"

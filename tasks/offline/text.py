@@ -117,9 +117,13 @@ class Page:
         """Running text in sentences; a line that stands alone is one sentence."""
         return list(self._sentences())
 
+    @cached_property
+    def _sentence_starts(self) -> list[int]:
+        return [sentence.start for sentence in self.sentences]
+
     def sentence_at(self, offset: int) -> Span:
         """The sentence that holds `offset`, or else its line."""
-        index = bisect_right([s.start for s in self.sentences], offset) - 1
+        index = bisect_right(self._sentence_starts, offset) - 1
         if index >= 0 and offset < self.sentences[index].end:
             return self.sentences[index]
         return self.lines[self.line_index(offset)]
