@@ -95,7 +95,8 @@ _TABLE: tuple[tuple[str, T], ...] = (
         T.MOTION,
     ),
     (
-        "answers to interrogatories|answer to interrogatories|responses to requests",
+        "answers to interrogatories|answer to interrogatories|responses to requests|"
+        "answers to form|answers to uniform|answers to plaintiffs|answers to defendants",
         T.DISCOVERY,
     ),
     (
