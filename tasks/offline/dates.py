@@ -106,7 +106,7 @@ _RECORDERS = re.compile(
 )
 _ROW = re.compile(r"[0-9][.,][0-9]{2}\s?(?:-|CR|DR)?$")
 _GOES_ON = re.compile(
-    r"^.{30,400}\b(?:of|on|by|and|or|the|to|from|until|since|before|after|about)$"
+    r"^.{30,400}(?:\b(?:of|on|by|and|or|the|to|from|until|since|before|after|about)|;)$"
 )
 _DATE_ALONE = re.compile(
     r"^\W{0,5}(?:date\W{0,4}|(?:mon|tue|wed|thu|fri|sat|sun)[a-z]{0,6}[,.]{0,2}\s|[A-Z][a-zé]{2,20},\s)?"

@@ -15,8 +15,14 @@ _CELL = re.compile(r"\S(?:[^\n]{0,200}?\S)?(?=[ ]{3,}|[ ]{1,2}[|)§]|[ ]{0,2}$)"
 _LABELS: tuple[tuple[str, str], ...] = (
     (r"(?:name of )?(?:the )?(?:decedent|deceased)(?:'?s)?(?: (?:full |legal )?name)?", "deceased"),
     (r"(?:full )?name of child|child(?:'s)?(?: (?:full )?name)?|minor(?: child)?", "child"),
-    (r"mother(?:'s)?(?: (?:full |maiden )?name)?|name of mother|parent 1", "mother"),
-    (r"father(?:'s)?(?: (?:full )?name)?|name of father|parent 2", "father"),
+    (
+        r"mother(?:'s)?(?: (?:current |full |maiden )?(?:legal )?name)?|name of mother|parent 1",
+        "mother",
+    ),
+    (r"father(?:'s)?(?: (?:current |full )?(?:legal )?name)?|name of father|parent 2", "father"),
+    (r"(?:name of )?noncustodial parent(?:'s name)?", "noncustodial parent"),
+    (r"home ?owner(?:s|\(s\))?|owner(?:s|\(s\))?(?:'s)?(?: name)?", "owner"),
+    (r"(?:driver|operator)(?: ?[12])?(?:'s)?(?: name)?", "driver"),
     (r"groom(?:'s)?(?: name)?|name of groom|party a|spouse a", "groom"),
     (r"bride(?:'s)?(?: name)?|name of bride|party b|spouse b", "bride"),
     (r"victim(?:'s)?(?: name)?|complainant(?:'s)?(?: name)?|complainant/victim", "victim"),
@@ -38,8 +44,8 @@ _LABELS: tuple[tuple[str, str], ...] = (
     (r"taxpayer(?:'s)?(?: name)?|recipient'?s name|your first name[^:\n]{0,30}", "taxpayer"),
     (r"employee's (?:first )?name[^:\n]{0,40}|employee(?: name)?", "employee"),
     (r"employer(?:'s)?(?: name[^:\n]{0,30})?|payer'?s name", "employer"),
-    (r"seller(?:'s)?(?: name)?|vendor", "seller"),
-    (r"buyer(?:'s)?(?: name)?|purchaser", "buyer"),
+    (r"seller(?:'s)?(?: name| signature)?|vendor", "seller"),
+    (r"buyer(?:'s)?(?: name| signature)?|purchaser", "buyer"),
     (r"claimant(?:'s)?(?: name)?", "claimant"),
     (r"petitioner(?:'s)?(?: name)?", "petitioner"),
     (r"respondent(?:'s)?(?: name)?", "respondent"),
@@ -75,6 +81,11 @@ _NOT_A_NAME = re.compile(
     re.IGNORECASE,
 )
 _BESIDE_NUMBER = re.compile(r"\b(?:MRN|DOB|D\.O\.B|Date of Birth|NHS N)", re.IGNORECASE)
+_EXPLAINS = re.compile(r"^\(?(?:full legal name|name (?:and|&)|address|print|please)", re.IGNORECASE)
+_NAME_LABEL = re.compile(
+    r"^(?:full |legal |full legal )?name(?:\s?[:(]\s?last, first.{0,20})?\s?:?$", re.IGNORECASE
+)
+_FIRST_OF_A_UNIT = re.compile(r"^(?:prsn\.? num\.?|person|occupant) 1$|\bdriver\b", re.IGNORECASE)
 _SPLIT_NAMES = re.compile(r"\s(?:and|AND|&)\s(?=[A-Z][\w'-]+ [A-Z])|;\s{0,3}")
 
 
@@ -98,6 +109,10 @@ def labelled_parties(page: Page, kind: DocumentType) -> Iterator[Party]:
                     yield Party(name=shorten(one, 200), role=role)
     if kind is DocumentType.MEDICAL_RECORD:
         yield from _patient_at_the_head(rows)
+    elif kind is DocumentType.FORM:
+        yield from islice(_named_in_cells(rows, "applicant"), 1)
+    elif kind is DocumentType.POLICE_REPORT:
+        yield from _named_in_cells(rows, "driver", after=_FIRST_OF_A_UNIT)
 
 
 def _is_alone(labels: Sequence[re.Match[str] | None]) -> bool:
@@ -127,10 +142,24 @@ def _values(
     following = rows[index][place + 1 :]
     if following and not _LABEL.match(following[0][1]) and not following[0][1].endswith(":"):
         yield following[0][1]
-    below = [row for row in rows[index + 1 : index + 4] if row][:1]
+    below = [row for row in rows[index + 1 : index + 4] if row and not _EXPLAINS.match(row[0][1])]
+    below = below[:1]
     for row in below:
         near = [text for at, text in row if abs(at - column) <= 8]
         yield from near if not alone or len(row) > 1 else [row[0][1]]
+
+
+def _named_in_cells(
+    rows: Sequence[Sequence[tuple[int, str]]], role: str, *, after: re.Pattern[str] | None = None
+) -> Iterator[Party]:
+    """Whoever stands in the cell after `Name`, below or after a cell that says as what."""
+    for row in rows:
+        texts = ["", *(text for _, text in row)]
+        for before, label, value in zip(texts, texts[1:], texts[2:], strict=False):
+            if _NAME_LABEL.match(label) and (after is None or after.search(before)):
+                name = name_in(value)
+                if name:
+                    yield Party(name=name, role=role)
 
 
 def _patient_at_the_head(rows: Sequence[Sequence[tuple[int, str]]]) -> Iterator[Party]:

@@ -75,10 +75,14 @@ def _in_mixed_case(parties: Iterable[Party], pages: Sequence[Page]) -> Iterator[
 def _distinct(parties: Iterable[Party]) -> list[Party]:
     seen: dict[str, Party] = {}
     for party in parties:
-        key = " ".join(party.name.lower().split())
-        if key not in seen or (seen[key].role in _VAGUE and party.role not in _VAGUE):
+        key = " ".join(sorted(re.sub(r"[^\w'&-]+", " ", party.name.lower()).split()))
+        if key not in seen:
             seen[key] = party
-    surnames = {name.rsplit(" ", 1)[-1] for name in seen if " " in name}
+        elif seen[key].role in _VAGUE and party.role not in _VAGUE:
+            seen[key] = seen[key].model_copy(update={"role": party.role})
+    surnames = {party.name.lower().rsplit(" ", 1)[-1] for party in seen.values()}
+    surnames -= set(seen)
+    surnames |= {key.split()[-1] for key in seen if " " in key}
     return [
         party
         for name, party in seen.items()
