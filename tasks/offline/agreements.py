@@ -18,7 +18,7 @@ _CONTRACT_ROLES = (
     "landlord tenant lessor lessee client contractor consultant employer employee seller buyer "
     "purchaser vendor borrower lender grantor grantee licensor licensee company owner principal "
     "agent releasor releasee assignor assignee maker payee guarantor subtenant mortgagor mortgagee "
-    "customer supplier franchisor franchisee settlor trustee debtor creditor"
+    "customer supplier franchisor franchisee settlor trustor trustee debtor creditor"
 )
 _DEFINED_TERM = re.compile(
     r"[(,]\s{0,2}(?:hereinafter |hereafter )?(?:called |referred to as |known as )?(?:the )?"

@@ -168,10 +168,9 @@ def in_re(page: Page) -> Iterator[Party]:
         if alien:
             yield Party(name=trimmed(alien["name"]), role="respondent")
         return
-    name, what = trimmed(match["name"]), (match["what"] or "").lower()
-    if head[match.end() : match.end() + 1] == ":":  # `Estate of Ann Doe Account: 17`
+    name, what = trimmed(_RIGHT_COLUMN.split(match["name"])[0]), (match["what"] or "").lower()
+    if name == trimmed(match["name"]) and head[match.end() : match.end() + 1] == ":":  # `Estate of Ann Doe Account: 17`
         name = name.rsplit(" ", 1)[0]
-    name = trimmed(_RIGHT_COLUMN.split(name)[0])
     begun = _NAME_BELOW.match(name)
     if begun or not name:
         what = begun["what"].lower() if begun else what

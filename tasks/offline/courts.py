@@ -17,7 +17,7 @@ _CASE_NUMBER = re.compile(
     re.IGNORECASE,
 )
 _NUMBER_ALONE = re.compile(
-    r"(?:^|[)§|*:]\s{0,20}|\s{2})(?:N[oO]\.|(?:Record|Claim|Suit|Court File) No\.?:?)\s{0,3}"
+    r"(?:^|[)§|\s])(?:N[oO]\.|(?:Record|Claim|Suit|Court File) No\.?:?)\s{0,3}"
     r"(?P<number>[A-Z0-9][A-Z0-9:./ -]{2,30})\s{0,5}$"
 )
 _RECEIPT_OF_USCIS = re.compile(
@@ -30,6 +30,11 @@ _NUMBER_BELOW = re.compile(r"(?:^|\s)(?P<number>[A-Z0-9][A-Z0-9:./-]{4,30})$")
 _NOT_OF_A_CASE = re.compile(
     r"\b(?:vital (?:records|statistics)|certificate of (?:live )?(?:birth|death|marriage)|"
     r"state file)\b",
+    re.IGNORECASE,
+)
+_OF_SOMETHING_ELSE = re.compile(
+    r"\b(?:identification|i\.?d\.?|attorney|atty\.?|bar|licen[cs]e|lic\.?|reg\w*\.?|phone|fax|"
+    r"suite|apt\.?|unit|firm|account|acct\.?|policy|invoice|check|parcel|form|lot|box|room)\s{0,3}$",
     re.IGNORECASE,
 )
 _COURT = re.compile(r"\bcourts?\b", re.IGNORECASE)
@@ -161,7 +166,8 @@ def _numbers(page: Page, court: Found | None) -> Iterator[Found]:
         return
     for line in page.lines[: page.line_index(court.end) + 25]:  # in a caption, a bare `No.` will do
         match = _NUMBER_ALONE.search(line.text)
-        if match and any(c.isdigit() for c in match["number"]):
+        elsewhere = match and _OF_SOMETHING_ELSE.search(line.text[: match.start() + 1])
+        if match and not elsewhere and any(c.isdigit() for c in match["number"]):
             at = line.start + match.start("number")
             number = match["number"].strip(" .:,-/")
             yield Found(number, page.number, at, at + len(number))

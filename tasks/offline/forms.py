@@ -71,7 +71,7 @@ _COMPANY = re.compile(
 _DESCRIBES = re.compile(
     r",?\s(?:(?:an?|the)\s|aged?\b|born\b|d\.?o\.?b|of\s[A-Z0-9]|unmarried|married|single|widow|"
     r"residing|whose|as\s(?:trustee|executor)|husband|wife|individually|et al|[(]|[0-9])|"
-    r",\s(?:[0-9]|Unit|Suite)|\s{2,}|[;(|]",
+    r",\s(?:[0-9]|Unit|Suite|for\s|trustees?\b|executor|grantor)|\s{2,}|[;(|]",
     re.IGNORECASE,
 )
 _NOT_A_NAME = re.compile(
@@ -83,9 +83,12 @@ _NOT_A_NAME = re.compile(
 _BESIDE_NUMBER = re.compile(r"\b(?:MRN|DOB|D\.O\.B|Date of Birth|NHS N)", re.IGNORECASE)
 _EXPLAINS = re.compile(r"^\(?(?:full legal name|name (?:and|&)|address|print|please)", re.IGNORECASE)
 _NAME_LABEL = re.compile(
-    r"^(?:full |legal |full legal )?name(?:\s?[:(]\s?last, first.{0,20})?\s?:?$", re.IGNORECASE
+    r"^(?:full |legal |full legal )?name(?:\s?[:(]\s?last, first.{0,20})?\s?:?"
+    r"(?:\s{2}(?P<value>\S.{2,60}))?$",
+    re.IGNORECASE,
 )
 _FIRST_OF_A_UNIT = re.compile(r"^(?:prsn\.? num\.?|person|occupant) 1$|\bdriver\b", re.IGNORECASE)
+_CAPITALS_THEN = re.compile(r"(?P<name>[A-Z][A-Z'-]{1,24},? [A-Z'. -]{1,40}?)\s[A-Z][a-z]{2,20}\b")
 _SPLIT_NAMES = re.compile(r"\s(?:and|AND|&)\s(?=[A-Z][\w'-]+ [A-Z])|;\s{0,3}")
 
 
@@ -100,6 +103,8 @@ def labelled_parties(page: Page, kind: DocumentType) -> Iterator[Party]:
             column, text = row[place]
             values = _values(rows, index, place, column, label, alone=_is_alone(labels))
             role = next(_LABELS[at][1] for at in range(len(_LABELS)) if label[f"r{at}"])
+            if place and not label["colon"] and name_in(row[place - 1][1]):
+                continue  # who signs, and as what: the name stands before
             headed = (
                 label["colon"] or is_capitals(text) or len(labels) > 1 or label["value"] is None
             )
@@ -142,11 +147,13 @@ def _values(
     following = rows[index][place + 1 :]
     if following and not _LABEL.match(following[0][1]) and not following[0][1].endswith(":"):
         yield following[0][1]
-    below = [row for row in rows[index + 1 : index + 4] if row and not _EXPLAINS.match(row[0][1])]
-    below = below[:1]
-    for row in below:
+    for row in rows[index + 1 : index + 4]:
+        if not row or _EXPLAINS.match(row[0][1]):
+            continue
         near = [text for at, text in row if abs(at - column) <= 8]
-        yield from near if not alone or len(row) > 1 else [row[0][1]]
+        if near or alone:
+            yield from near if not alone or len(row) > 1 else [row[0][1]]
+            return
 
 
 def _named_in_cells(
@@ -154,10 +161,11 @@ def _named_in_cells(
 ) -> Iterator[Party]:
     """Whoever stands in the cell after `Name`, below or after a cell that says as what."""
     for row in rows:
-        texts = ["", *(text for _, text in row)]
+        texts = ["", *(text for _, text in row), ""]
         for before, label, value in zip(texts, texts[1:], texts[2:], strict=False):
-            if _NAME_LABEL.match(label) and (after is None or after.search(before)):
-                name = name_in(value)
+            label_of_name = _NAME_LABEL.match(label)
+            if label_of_name and (after is None or after.search(before)):
+                name = name_in(label_of_name["value"] or value)
                 if name:
                     yield Party(name=name, role=role)
 
@@ -176,7 +184,8 @@ def _patient_at_the_head(rows: Sequence[Sequence[tuple[int, str]]]) -> Iterator[
 def name_in(value: str) -> str | None:
     """The name a value begins with, if it is a person's or a company's."""
     begun = _DESCRIBES.split(value.strip(), maxsplit=1)[0]
-    name = trimmed(begun)
+    capitals = _CAPITALS_THEN.match(begun)
+    name = trimmed(capitals["name"] if capitals else begun)
     if not 3 <= len(name) <= 100 or _NOT_A_NAME.search(name):
         return None
     parts = _SPLIT_NAMES.split(name)

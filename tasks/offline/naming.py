@@ -46,7 +46,7 @@ _AFTER_COMPANY = re.compile(rf"(\b{SUFFIX}),?\s(?:and|AND)\s(?=[A-Z])")
 _IN_A_LIST = re.compile(
     rf"^(?P<first>(?:{UPPER}[\w'-]{{0,24}}\.?(?:\s|$)){{2,4}}$)|"
     r"^(?:an?|the|by|as|in|his|her|its|individual\w*|guardian|trustee|executor|executrix|deceased|"
-    r"administrat\w*|personal|pro|minor|et|husband|wife|successor)\b",
+    rf"administrat\w*|personal|pro|minor|et|husband|wife|successor|{SUFFIX})(?![A-Za-z])",
     re.IGNORECASE,
 )
 _INITIAL = re.compile(r"^[A-Z]\.$")

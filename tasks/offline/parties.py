@@ -28,9 +28,11 @@ _FORMS = frozenset(
      DocumentType.MEDICAL_RECORD, DocumentType.TAX_FORM, DocumentType.DEED, DocumentType.LEASE,
      DocumentType.NOTICE, DocumentType.WILL, DocumentType.POWER_OF_ATTORNEY,
      DocumentType.ID_DOCUMENT, DocumentType.DISCOVERY, DocumentType.JUDGMENT,
-     DocumentType.COURT_ORDER, DocumentType.CONTRACT, DocumentType.SETTLEMENT}
+     DocumentType.COURT_ORDER, DocumentType.CONTRACT, DocumentType.SETTLEMENT,
+     DocumentType.OTHER}
 )  # fmt: skip
 _SIDES = frozenset({"plaintiff", "defendant", "petitioner", "respondent", "claimant"})
+_OF_A_TRUST = frozenset({"grantor", "settlor", "trustor", "trustee"})
 _VAGUE = frozenset({"party", "subject", "spouse"})
 
 
@@ -48,6 +50,8 @@ def find_parties(pages: Sequence[Page], kind: DocumentType) -> list[Party]:
     if kind in _FORMS and not any(party.role in _SIDES for party in found):
         found += labelled_parties(pages[0], kind)
     found += declared(pages[0], kind)
+    if kind is DocumentType.WILL and not found:
+        found += [party for party in contract_sides(pages[0]) if party.role in _OF_A_TRUST]
     found = corresponding(pages, kind, found)
     if not any(party.role not in {"sender", "recipient"} for party in found):
         found += a_v_b(pages[0])
