@@ -26,7 +26,7 @@ _DEFINED_TERM = re.compile(
     re.IGNORECASE,
 )
 _SIDE_BEGINS = re.compile(
-    r"(?:^\s{0,4}|\b(?:between|and|undersigned|by|from|to|of|order of|I|appoint|designate|discharge)\b:?,?"
+    r"(?:^\s{0,12}|:\s{1,4}|\b(?:between|and|undersigned|by|from|to|of|order of|I|appoint|designate|discharge)\b:?,?"
     r"\s{1,4})(?=[A-Z])"
 )
 _PARAGRAPH = re.compile(r"\n[ \t]{0,60}\n(?=.)")

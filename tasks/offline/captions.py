@@ -33,6 +33,7 @@ _COURT = re.compile(
     re.IGNORECASE,
 )
 _PHONE = re.compile(r"(?<![0-9])\(?[0-9]{3}\)?[ .-][0-9]{3}[.-][0-9]{4}(?![0-9])")
+_DECEASED_BELOW = re.compile(r"^\W{0,60}deceased\s{0,40}(?:$|[)§|,.])", re.IGNORECASE | re.MULTILINE)
 _CITED = re.compile(r",?\s{1,3}[0-9]{1,4}\s[A-Z]")
 _SUBJECT_LABEL = re.compile(r"^(?:re|subject)\s?:\s{0,3}", re.IGNORECASE)
 _COUNSEL = re.compile(r"\b(?:attorneys?|counsel) (?:for|at)\b", re.IGNORECASE)
@@ -172,6 +173,7 @@ def in_re(page: Page) -> Iterator[Party]:
     if name == trimmed(match["name"]) and head[match.end() : match.end() + 1] == ":":  # `Estate of Ann Doe Account: 17`
         name = name.rsplit(" ", 1)[0]
     begun = _NAME_BELOW.match(name)
+    below_it = not name
     if begun or not name:
         what = begun["what"].lower() if begun else what
         if what == "marriage":
@@ -192,6 +194,8 @@ def in_re(page: Page) -> Iterator[Party]:
     if what == "marriage":
         for spouse in re.split(r"\s(?:and|AND|&)\s", name)[:2]:
             yield Party(name=shorten(spouse, 200), role=role)
+    elif what == "estate" and below_it and _DECEASED_BELOW.search(head[match.end() :][:600]):
+        yield Party(name=shorten(name, 200), role="decedent")
     elif what in {"estate", "trust"}:
         prefix = what.upper() + " OF" if is_capitals(name) else what.capitalize() + " of"
         yield Party(name=shorten(f"{prefix} {name}", 200), role=role)

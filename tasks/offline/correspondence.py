@@ -5,7 +5,15 @@ from collections.abc import Iterator, Sequence
 from itertools import islice
 
 from schema.analysis import DocumentType, Party
-from tasks.offline.naming import NAME, NEXT_COLUMN, PROPER_LINE, name_only, trimmed
+from tasks.offline.naming import (
+    NAME,
+    NEXT_COLUMN,
+    ORGANISED,
+    PROPER_LINE,
+    SUFFIX,
+    name_only,
+    trimmed,
+)
 from tasks.offline.signatures import signature_lines
 from tasks.offline.text import Page, plain, shorten
 
@@ -55,6 +63,12 @@ _NOT_ADDRESSED = re.compile(
     r"statement|confidential|delivery|hand|page|suite|bill to|fdic|date|prepared for)\b",
     re.IGNORECASE,
 )
+_EMPLOYED = re.compile(
+    r"\b(?:manager|adjuster|representative|specialist|claims|examiner|collections?|supervisor|"
+    r"customer service|coordinator|underwriter)\b",
+    re.IGNORECASE,
+)
+"""What stands below the name of who signs for a company."""
 _TITLE = re.compile(r"^(?:Mr|Mrs|Ms|Miss|Dr)\.?\s(?=[A-Z])")
 _ESQUIRE = re.compile(r",? Esq\.?$", re.IGNORECASE)
 _ADDRESSED = {
@@ -172,6 +186,9 @@ def _of_letter(pages: Sequence[Page], known: set[str]) -> Iterator[Party]:
         for page in pages[-3:]:
             for line in islice(signature_lines(page), 1):
                 name = trimmed(line.text)
+                below = [x.text for x in page.lines[page.line_index(line.start) + 1 :] if x.text]
+                if below and _EMPLOYED.search(below[0][:60]):
+                    name = next(_company_at_the_head(pages[0]), name)
                 if PROPER_LINE.match(name):
                     yield Party(name=name, role="sender")
                     known.add("sender")
@@ -193,6 +210,19 @@ def _of_letter(pages: Sequence[Page], known: set[str]) -> Iterator[Party]:
             return
     if greeted.lower() not in {"sir", "madam", "sir or madam", "counsel", "sirs", "clerk", "all"}:
         yield Party(name=shorten(greeted, 200), role="recipient")
+
+
+def contractor_at_the_head(page: Page) -> Iterator[Party]:
+    """Whose printed form a contract is that names only its owner or customer."""
+    for name in islice(_company_at_the_head(page), 1):
+        yield Party(name=shorten(name, 200), role="contractor")
+
+
+def _company_at_the_head(page: Page) -> Iterator[str]:
+    for line in [x.text for x in page.lines if x.text][:2]:
+        name = trimmed(NEXT_COLUMN.split(line)[0])
+        if ORGANISED.search(name) or re.search(rf"\b{SUFFIX}$|\bInsurance$|\bCredit\b", name):
+            yield name
 
 
 def _letter_head(page: Page, kind: DocumentType, known: set[str]) -> Iterator[Party]:

@@ -9,7 +9,7 @@ from tasks.offline.naming import SUFFIX, trimmed
 from tasks.offline.text import Page, is_capitals, shorten
 
 _LINES = 90
-_CELL = re.compile(r"\S(?:[^\n]{0,200}?\S)?(?=[ ]{3,}|[ ]{1,2}[|)§]|[ ]{0,2}$)")
+_CELL = re.compile(r"\S(?:[^\n]{0,200}?\S)??(?=[ ]{3,}|[ ]{1,2}[|)§]|[ ]{0,2}$)")
 
 # The words of a label, and the role they name.
 _LABELS: tuple[tuple[str, str], ...] = (

@@ -7,7 +7,7 @@ from itertools import islice
 from schema.analysis import DocumentType, Party
 from tasks.offline.agreements import contract_sides
 from tasks.offline.captions import a_v_b, caption, in_re
-from tasks.offline.correspondence import corresponding
+from tasks.offline.correspondence import contractor_at_the_head, corresponding
 from tasks.offline.declared import declared
 from tasks.offline.forms import labelled_parties
 from tasks.offline.signatures import in_sentences
@@ -33,6 +33,7 @@ _FORMS = frozenset(
 )  # fmt: skip
 _SIDES = frozenset({"plaintiff", "defendant", "petitioner", "respondent", "claimant"})
 _OF_A_TRUST = frozenset({"grantor", "settlor", "trustor", "trustee"})
+_CUSTOMERS = frozenset({"owner", "customer", "client"})
 _VAGUE = frozenset({"party", "subject", "spouse"})
 
 
@@ -49,6 +50,8 @@ def find_parties(pages: Sequence[Page], kind: DocumentType) -> list[Party]:
         found += contract_sides(pages[0])
     if kind in _FORMS and not any(party.role in _SIDES for party in found):
         found += labelled_parties(pages[0], kind)
+    if kind is DocumentType.CONTRACT and found and {p.role for p in found} <= _CUSTOMERS:
+        found += contractor_at_the_head(pages[0])
     found += declared(pages[0], kind)
     if kind is DocumentType.WILL and not found:
         found += [party for party in contract_sides(pages[0]) if party.role in _OF_A_TRUST]
@@ -84,11 +87,10 @@ def _distinct(parties: Iterable[Party]) -> list[Party]:
             seen[key] = party
         elif seen[key].role in _VAGUE and party.role not in _VAGUE:
             seen[key] = seen[key].model_copy(update={"role": party.role})
-    surnames = {party.name.lower().rsplit(" ", 1)[-1] for party in seen.values()}
-    surnames -= set(seen)
-    surnames |= {key.split()[-1] for key in seen if " " in key}
+    full = [party.name.lower() for party in seen.values() if " " in party.name]
+    surnames = {name.rsplit(" ", 1)[-1] for name in full} | {n.split(",")[0] for n in full if "," in n}
     return [
         party
-        for name, party in seen.items()
-        if not (party.role == "party" and name in surnames)  # the subject line's `Doe v. Roe`
+        for party in seen.values()  # not the subject line's `Doe v. Roe`
+        if not (party.role == "party" and party.name.lower() in surnames)
     ][:PARTIES]

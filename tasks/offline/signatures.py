@@ -60,6 +60,7 @@ def signature_lines(page: Page) -> Iterator[Span]:
         yield firm
 
 
+_MATTERS = frozenset({"estate", "subject", "ward", "trust", "decedent"})
 _SAYS = re.compile(
     rf"^[ ]{{0,8}}(?:1\.[ ]{{1,4}})?(?P<name>{NAME}),? (?:states|alleges|petitions|represents|shows|"
     r"respectfully|being)\b",
@@ -79,7 +80,7 @@ def in_sentences(page: Page, known: set[str], kind: DocumentType) -> Iterator[Pa
         if role not in known and " " in name:
             known.add(role)
             yield Party(name=shorten(name, 200), role=role)
-    if kind is DocumentType.PLEADING and not known and re.search(r"(?i:petition)", page.text[:3000]):
+    if kind is DocumentType.PLEADING and known <= _MATTERS and re.search(r"(?i:petition)", page.text[:3000]):
         says = _SAYS.search(page.text[:10_000])
         name = name_only(says["name"]) if says else ""
         if " " in name:
