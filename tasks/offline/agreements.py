@@ -43,6 +43,12 @@ _GRANTS = re.compile(
     r"(?:\(?s\)?)?\b[^.;\"]{0,90}?\b(?:to|unto):?\s{1,12}(?P<to>[A-Z][^;.]{4,160})",
     re.IGNORECASE,
 )
+_GRANTOR = re.compile(
+    rf"(?:^|[\s,])(?P<name>{NAME}(?: and {NAME})?)(?:,[^.;\n]{{0,80}})?,?\s{{0,4}}$"
+)
+_CALLED = re.compile(
+    rf",\s{{1,4}}(?:the |as )?(?P<role>{'|'.join(_CONTRACT_ROLES.split())})s?\b", re.IGNORECASE
+)
 _DEFINED = re.compile(r"\(\s?(?:the |hereinafter )?\"?(?:the )?(?P<role>[A-Za-z]{3,30})\"?\s?\)")
 
 
@@ -75,9 +81,13 @@ def contract_sides(page: Page) -> Iterator[Party]:
         return
     for side, rest in (("a", match["da"]), ("b", match["db"])):
         name = trimmed(DESCRIPTION.sub("", plain(match[side]), count=1))
-        term = _DEFINED.search(rest or "")
-        if name and name[:1].isupper():
-            yield Party(name=shorten(name, 200), role=term["role"].lower() if term else "party")
+        term = _DEFINED.search(rest or "") or _CALLED.search(rest or "")
+        names = _TWO_SIDES.split(name)
+        if term is None or any(len(one.split()) < 2 for one in names):
+            names = [name]
+        for one in names:
+            if one[:1].isupper():
+                yield Party(name=shorten(one, 200), role=term["role"].lower() if term else "party")
 
 
 def _granting(text: str) -> Iterator[Party]:
@@ -85,8 +95,11 @@ def _granting(text: str) -> Iterator[Party]:
     granted = _GRANTS.search(text)
     if granted is None:
         return
+    beside = _GRANTOR.search(text[max(0, granted.start() - 240) : granted.start()])
     above = [line.strip() for line in text[: granted.start()].split("\n") if line.strip()]
     by = next((name for line in reversed(above[-4:]) if (name := name_in(line))), None)
+    if beside and " " in beside["name"]:
+        by = beside["name"]
     to = name_in(" ".join(granted["to"].split()))
     for names, role in ((by, "grantor"), (to, "grantee")):
         for name in _TWO_SIDES.split(names or ""):

@@ -61,7 +61,8 @@ _ALIEN = re.compile(
 )
 _BETWEEN_LINE = re.compile(r"^(?:b ?e ?t ?w ?e ?e ?n|-?\s?and\s?-?)\W{0,3}$", re.IGNORECASE)
 _AND_UNKNOWN = re.compile(
-    r"[;,]?\s(?:and\s)?(?:JOHN |JANE )?(?:DOES?|ROES?)\s(?:[0-9IVX]|NOS?\.?|ONE)[^;,]{0,40}[;,]?"
+    r"[;,]?\s(?:and\s)?(?:(?:JOHN |JANE )?(?:DOES?|ROES?)|(?:ABC|XYZ) (?:CORP\w*|COMPAN\w+|ENTIT\w+))"
+    r"\.?\s(?:[0-9IVX]|NOS?\.?|ONE)[^;,]{0,40}[;,]?"
 )
 _NEXT_COMPANY = re.compile(
     r"(\b(?:LLC|L\.L\.C\.|INC\.|Inc\.|CORP\.|LTD\.|LLP|N\.A\.))\s(?=[A-Z]{2,20} [A-Z])"

@@ -18,6 +18,7 @@ from tasks.offline.yearless import Years, yearless_dates
 
 DATES_PER_DOCUMENT = 1000
 _ROLES: tuple[tuple[str, str], ...] = (
+    ("period end", r"\bperiod end(?:ing|s|ed)?\b"),
     ("period", r"statement period|billing period|period covered|\bperiod\b|for the month of"),
     ("recorded", r"\brecorded\b|\brecording date\b"),
     ("printed", r"\bprinted(?: on)?\b|\bprint date\b|\brun date\b|https?://\S{4,300}\s{0,80}$"),
@@ -99,6 +100,12 @@ _TIME = re.compile(
     re.IGNORECASE,
 )
 _HEAD = re.compile(r"[^\s|](?:[^|\n]{0,40}?[^\s|])?(?=\s{2,}|\s?\||$)")
+_HEADS_OF_A_PAPER = re.compile(
+    r"\b(?:statement|invoice|notice|bill(?:ing)?|issue|letter|(?:payment )?due) date\b|"
+    r"\bdate (?:of (?:notice|issue|statement|invoice)|due)\b",
+    re.IGNORECASE,
+)
+"""What heads a column that the paper's own dates stand in, and not its transactions."""
 _CELL_EDGE = re.compile(r"\n|\s{3,}")
 _RECORDERS = re.compile(
     r"\b(?:recorded|recorder'?s?|official records|doc(?:ument)? ?(?:#|no)|instrument (?:#|no))",
@@ -196,6 +203,9 @@ def _role(
     line = page.lines[index]
     prefix = page.text[max(previous_end, line.start, span.start - 120) : span.start]
     starts_line = span.start - line.start <= 2
+    head = _cell_above(page, index, span) if starts_line else None
+    if head and _HEADS_OF_A_PAPER.search(head) and (named := _nearest_role(head)):
+        return named[0], True
     # A row of a table, before anything else: the line above it may be the columns' headings.
     if starts_line and _ROW.search(line.text[span.end - line.start :][-20:]):
         return "transaction", True
@@ -204,7 +214,7 @@ def _role(
     if runs_on:
         before = page.text[max(previous_end, span.start - 120) : span.start]
     if starts_line:
-        before = _cell_above(page, index, span) or _lines_above(before)
+        before = head or _lines_above(before)
     else:
         *_, before = _CLAUSE.split(before)
     named = _named_before(page, span, before) or _from_columns(page, index, span, spans)

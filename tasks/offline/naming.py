@@ -8,7 +8,7 @@ from tasks.offline.text import plain, shorten
 DESCRIPTION = re.compile(
     r",?\s{1,3}(?:an? (?:individual|[A-Z]?[a-z]{2,20} (?:corporation|company|limited|partnership|"
     r"individual|resident)|corporation|limited|minor|married|partnership|nonprofit)|"
-    r"individually|et al|as (?:trustee|executor|administrator)|by and through|"
+    r"individually|et al|h/w|his wife|her husband|husband and wife|wife and husband|as (?:trustee|executor|administrator)|by and through|"
     r"doing business as|d/b/a)\b.{0,200}",
     re.IGNORECASE,
 )
@@ -42,7 +42,11 @@ _NO_NAMES_AT_ALL = (
     "on at as his her its was is has shall will witness exhibit law office offices"
 )
 _ABBREVIATED = frozenset({"inc.", "corp.", "co.", "ltd.", "esq.", "jr.", "sr.", "bros.", "assn."})
-_AFTER_COMPANY = re.compile(rf"(\b{SUFFIX}),?\s(?:and|AND)\s(?=[A-Z])")
+_AFTER_COMPANY = re.compile(
+    rf"(\b(?:Inc|INC|LLC|L\.L\.C|LLP|Corp|CORP|Co|CO|Ltd|LTD|N\.A)\b\.?)"
+    rf"(?:,?\s(?:and|AND)\s|,\s)(?=[A-Z])"
+    rf"(?!(?:AN?|THE|ITS|AS|IN|BY|DBA|FKA|D/B/A|ET|ON|FOR|INDIVIDUAL\w*|SUCCESSOR|{SUFFIX})(?![A-Za-z]))"
+)
 _IN_A_LIST = re.compile(
     rf"^(?P<first>(?:{UPPER}[\w'-]{{0,24}}\.?(?:\s|$)){{2,4}}$)|"
     r"^(?:an?|the|by|as|in|his|her|its|individual\w*|guardian|trustee|executor|executrix|deceased|"

@@ -214,7 +214,8 @@ def _without_line_numbers(text: str) -> str:
 
 _COMMON = {
     "en": """the of and to in that is for on by with this shall was be from at are
-             invoice statement balance account total date""",
+             invoice statement balance account total date
+             subtotal tax cash change due paid payment""",
     "de": """der die das und ist den dem nicht von zu mit für auf ein eine wird des
              rechnung betrag datum konto summe""",
     "fr": """le la les et est des du une dans pour que qui par sur au vous nous ce
