@@ -32,6 +32,7 @@ _NOT_OF_A_CASE = re.compile(
     r"state file)\b",
     re.IGNORECASE,
 )
+_ORDINAL = re.compile(r"[0-9]{1,2}(?:st|nd|rd|th)$", re.IGNORECASE)
 _OF_SOMETHING_ELSE = re.compile(
     r"\b(?:identification|i\.?d\.?|attorney|atty\.?|bar|licen[cs]e|lic\.?|reg\w*\.?|phone|fax|"
     r"suite|apt\.?|unit|firm|account|acct\.?|policy|invoice|check|parcel|form|lot|box|room)\s{0,3}$",
@@ -157,7 +158,7 @@ def _numbers(page: Page, court: Found | None) -> Iterator[Found]:
         return  # the file of a registrar
     for match in _CASE_NUMBER.finditer(head):
         number = match["number"].rstrip(".:,-/")
-        if any(c.isdigit() for c in number):
+        if any(c.isdigit() for c in number) and not _ORDINAL.match(number):
             yield Found(number, page.number, match.start(), match.end())
     for match in _RECEIPT_OF_USCIS.finditer(head):
         yield Found(match["number"], page.number, match.start(), match.end())

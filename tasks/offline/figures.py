@@ -54,6 +54,7 @@ _TAKEN_OFF = re.compile(
 )
 _EACH = re.compile(r"(?<![0-9A-Za-z.])[0-9]{1,4}(?:\.[0-9]{1,3})?\s?(?:ea\.?\s)?@\s{0,2}$")
 """`2 @ 4.50`: what each costs."""
+_GAP_BEFORE = re.compile(r"\s{2}(?P<label>\S(?:[^\n]{0,28}\S)?)\s{2,40}$")
 _OF_MONEY = re.compile(
     r"\b(?:payments?|fees?|balance|amount (?:due|paid)|charges?|financial assessment|owed|paid|"
     r"deposits?|refunds?|arrears|total (?:due|paid|cost))\b",
@@ -83,6 +84,7 @@ def bare_sums(
     on a bill or beside another row that ends with a sum.
     """
     rows = _rows(page, marked)
+    signed = {page.line_index(one.start) for one in marked}
     sum_ends = {index for index, row in rows.items() if _ends_row(page, index, row[-1])}
     for index, row in rows.items():
         bare = any(figure.match for figure in row)
@@ -90,7 +92,10 @@ def bare_sums(
         for place, figure in enumerate(reversed(row)):
             if figure.match is None:
                 continue
-            if _is_money(page, index, figure, place, len(row), columns, kind, sum_ends):
+            beside = index in signed and place == 0 and _ends_its_cell(page, index, figure)
+            if beside or _is_money(
+                page, index, figure, place, len(row), columns, kind, sum_ends
+            ):
                 value = value_of(figure.match)
                 if value is not None:
                     yield WrittenSum(figure.start, figure.end, value, currency)
@@ -121,6 +126,14 @@ def _rows(page: Page, marked: Sequence[WrittenSum]) -> dict[int, list[_Figure]]:
 def _ends_row(page: Page, index: int, figure: _Figure) -> bool:
     line = page.lines[index]
     return bool(_ROW_ENDS.match(page.text[figure.end : max(figure.end, line.end)]))
+
+
+def _ends_its_cell(page: Page, index: int, figure: _Figure) -> bool:
+    """Whether a figure ends its line after a short label and a gap, as a signed one does before."""
+    cell = _GAP_BEFORE.search(page.text[page.lines[index].start : figure.start])
+    label = cell["label"] if cell else ""
+    told = any(c.isalpha() for c in label) and not _NOT_MONEY.search(label)
+    return told and _ends_row(page, index, figure)
 
 
 def _is_money(

@@ -11,6 +11,7 @@ from tasks.offline.text import Page, is_capitals, shorten
 _LINES = 90
 _CELL = re.compile(r"\S(?:[^\n]{0,200}?\S)??(?=[ ]{3,}|[ ]{1,2}[|)§]|[ ]{0,2}$)")
 
+_AND_ADDRESS = r"(?: names?(?:,? (?:and )?address[^:\n]{0,40})?)?"
 # The words of a label, and the role they name.
 _LABELS: tuple[tuple[str, str], ...] = (
     (r"(?:name of )?(?:the )?(?:decedent|deceased)(?:'?s)?(?: (?:full |legal )?name)?", "deceased"),
@@ -47,10 +48,10 @@ _LABELS: tuple[tuple[str, str], ...] = (
     (r"seller(?:'s)?(?: name| signature)?|vendor", "seller"),
     (r"buyer(?:'s)?(?: name| signature)?|purchaser", "buyer"),
     (r"claimant(?:'s)?(?: name)?", "claimant"),
-    (r"petitioner(?:'s)?(?: name)?", "petitioner"),
-    (r"respondent(?:'s)?(?: name)?", "respondent"),
-    (r"plaintiff(?:'s)?(?: name)?", "plaintiff"),
-    (r"defendant(?:'s)?(?: name)?", "defendant"),
+    (rf"petitioner(?:'s)?{_AND_ADDRESS}", "petitioner"),
+    (rf"respondent(?:'s)?{_AND_ADDRESS}", "respondent"),
+    (rf"plaintiff(?:/landlord|\(s\))?(?:'s)?{_AND_ADDRESS}", "plaintiff"),
+    (rf"defendant(?:/tenant|\(s\))?(?:'s)?{_AND_ADDRESS}", "defendant"),
     (r"propounding party", "propounding party"),
     (r"responding party", "responding party"),
     (r"beneficiary", "beneficiary"),

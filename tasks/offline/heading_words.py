@@ -213,7 +213,8 @@ _TABLE: tuple[tuple[str, T], ...] = (
         "fee statement|final bill|statement for services|statement for professional services|"
         "statement of hospital services|statement of medical services|hospital statement|"
         "statement of physician services|statement of legal services|physician statement|"
-        "statement of professional services|guarantor statement|account invoice",
+        "statement of professional services|guarantor statement|account invoice|"
+        "property tax statement",
         T.INVOICE,
     ),
     (
@@ -238,8 +239,16 @@ _TABLE: tuple[tuple[str, T], ...] = (
         T.BANK_STATEMENT,
     ),
     (
-        "credit card statement|brokerage statement|statement of accounts|statement of your account",
+        "member statement|credit card statement|brokerage statement|statement of accounts|statement of your account",
         T.BANK_STATEMENT,
+    ),
+    (
+        "certification of trust|certificate of trust",
+        T.WILL,
+    ),
+    (
+        "benefit verification letter|award letter|benefit letter",
+        T.LETTER,
     ),
     (
         "living will",
@@ -260,7 +269,8 @@ _TABLE: tuple[tuple[str, T], ...] = (
     (
         "warranty deed|quitclaim deed|quit claim deed|grant deed|deed of trust|trust deed|"
         "deed|mortgage|indenture|transfer of whole|transfer of part|conveyance|"
-        "satisfaction of mortgage|easement",
+        "satisfaction of mortgage|easement|assignment of mortgage|assignment of deed of trust|"
+        "release of mortgage|discharge of mortgage",
         T.DEED,
     ),
     (
@@ -319,7 +329,7 @@ _TABLE: tuple[tuple[str, T], ...] = (
     (
         "police report|arrest report|offense report|offence report|crime report|"
         "case supplement|booking report|booking sheet|custody record|general occurrence|"
-        "occurrence report|supplemental report|supplementary report|offense incident|"
+        "incident investigation report|occurrence report|supplemental report|supplementary report|offense incident|"
         "incident offense",
         T.POLICE_REPORT,
     ),

@@ -29,7 +29,7 @@ _FORMS = frozenset(
      DocumentType.NOTICE, DocumentType.WILL, DocumentType.POWER_OF_ATTORNEY,
      DocumentType.ID_DOCUMENT, DocumentType.DISCOVERY, DocumentType.JUDGMENT,
      DocumentType.COURT_ORDER, DocumentType.CONTRACT, DocumentType.SETTLEMENT,
-     DocumentType.OTHER}
+     DocumentType.OTHER, DocumentType.COMPLAINT, DocumentType.ANSWER}
 )  # fmt: skip
 _SIDES = frozenset({"plaintiff", "defendant", "petitioner", "respondent", "claimant"})
 _OF_A_TRUST = frozenset({"grantor", "settlor", "trustor", "trustee"})

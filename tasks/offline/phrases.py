@@ -211,6 +211,10 @@ _PHRASES: dict[T, tuple[tuple[str, float], ...]] = {
         ("durable power", 2), ("my agent", 1.5),
     ),
     T.TAX_FORM: (
+        ("form 1099", 3),
+        ("1099-misc", 3),
+        ("form 1040", 3),
+        ("form w-2", 3),
         ("tax calculation", 2),
         ("tax due", 1),
         ("profit or loss from business", 3),
@@ -303,6 +307,9 @@ _PHRASES: dict[T, tuple[tuple[str, float], ...]] = {
     ),
     T.INVOICE: (
         ("current charges", 2.5),
+        ("repair order", 2.5),
+        ("mileage in", 1),
+        ("part no", 1),
         ("total charges", 1.5),
         ("contractual adjustment", 2),
         ("patient payment", 1.5),
