@@ -32,6 +32,9 @@ _COURT = re.compile(
     r"\bfiled\b|\bclerk\b|\battorneys? (?:for|at)\b|\btel(?:ephone)?\b|\bfax\b|@|\b[0-9]{5}\b",
     re.IGNORECASE,
 )
+_PHONE = re.compile(r"(?<![0-9])\(?[0-9]{3}\)?[ .-][0-9]{3}[.-][0-9]{4}(?![0-9])")
+_DECEASED_BELOW = re.compile(r"^\W{0,60}deceased\s{0,40}(?:$|[)§|,.])", re.IGNORECASE | re.MULTILINE)
+_CITED = re.compile(r",?\s{1,3}[0-9]{1,4}\s[A-Z]")
 _SUBJECT_LABEL = re.compile(r"^(?:re|subject)\s?:\s{0,3}", re.IGNORECASE)
 _COUNSEL = re.compile(r"\b(?:attorneys?|counsel) (?:for|at)\b", re.IGNORECASE)
 _CAPTION_OPENS = re.compile(r"^in (?:re|the matter)\b|\bof$", re.IGNORECASE)
@@ -51,9 +54,15 @@ _NAME_BELOW = re.compile(
 )
 _SUBJECT_ROLES = {"estate": "estate", "marriage": "spouse", "guardianship": "ward",
                   "conservatorship": "conservatee", "trust": "trust"}  # fmt: skip
+_ONLY_A_RESPONDENT = re.compile(r"\bremoval proceedings\b", re.IGNORECASE)
+_ALIEN = re.compile(
+    r"^[ ]{0,8}RE:[ ]{1,6}(?P<name>[A-Z][A-Z' -]{1,30},[ ][A-Z][A-Z'. -]{1,40}?)[ ]{0,3}$",
+    re.MULTILINE,
+)
 _BETWEEN_LINE = re.compile(r"^(?:b ?e ?t ?w ?e ?e ?n|-?\s?and\s?-?)\W{0,3}$", re.IGNORECASE)
 _AND_UNKNOWN = re.compile(
-    r"[;,]?\s(?:and\s)?(?:JOHN |JANE )?(?:DOES?|ROES?)\s(?:[0-9IVX]|NOS?\.?|ONE)[^;,]{0,40}[;,]?"
+    r"[;,]?\s(?:and\s)?(?:(?:JOHN |JANE )?(?:DOES?|ROES?)|(?:ABC|XYZ) (?:CORP\w*|COMPAN\w+|ENTIT\w+))"
+    r"\.?\s(?:[0-9IVX]|NOS?\.?|ONE)[^;,]{0,40}[;,]?"
 )
 _NEXT_COMPANY = re.compile(
     r"(\b(?:LLC|L\.L\.C\.|INC\.|Inc\.|CORP\.|LTD\.|LLP|N\.A\.))\s(?=[A-Z]{2,20} [A-Z])"
@@ -124,14 +133,15 @@ def _sides(names: str, role: str) -> list[Party]:
 def _is_prose(name: str) -> bool:
     """Whether this is part of a sentence: more small words than a name has."""
     small = [word for word in name.split() if word[:1].islower() and word not in _SMALL_IN_NAMES]
-    return len(small) >= 3 or bool(re.match(r"[0-9]{1,2}\.\s", name))
+    return len(small) >= 3 or ":" in name or bool(re.match(r"[0-9]{1,2}\.\s", name))
 
 
 def _caption_lines(head: str) -> Iterator[str]:
     """The lines of the caption's left column, roles and `v.` on lines of their own; "" if blank."""
     for raw in head.split("\n")[:90]:
         line = raw.strip()
-        if not line or _is_right_of_the_parties(raw, line):
+        unwritten = not line.strip("_-=* ") or _PHONE.search(line)
+        if unwritten or _is_right_of_the_parties(raw, line):
             yield ""
             continue
         cut = _RIGHT_COLUMN.search(line)
@@ -156,29 +166,37 @@ def in_re(page: Page) -> Iterator[Party]:
     head = page.text[:3000]
     match = _IN_RE.search(head) or _ESTATE_LINE.search(head)
     if match is None:
+        alien = _ALIEN.search(head) if _ONLY_A_RESPONDENT.search(head) else None
+        if alien:
+            yield Party(name=trimmed(alien["name"]), role="respondent")
         return
-    name, what = trimmed(match["name"]), (match["what"] or "").lower()
-    if head[match.end() : match.end() + 1] == ":":  # `Estate of Ann Doe Account: 17`
+    name, what = trimmed(_RIGHT_COLUMN.split(match["name"])[0]), (match["what"] or "").lower()
+    if name == trimmed(match["name"]) and head[match.end() : match.end() + 1] == ":":  # `Estate of Ann Doe Account: 17`
         name = name.rsplit(" ", 1)[0]
-    name = trimmed(_RIGHT_COLUMN.split(name)[0])
     begun = _NAME_BELOW.match(name)
+    below_it = not name
     if begun or not name:
         what = begun["what"].lower() if begun else what
         if what == "marriage":
             yield from _spouses_below(head[match.end() :])
             return
-        below = (line.strip() for line in head[match.end() :].split("\n")[1:4])
-        below = (_RIGHT_COLUMN.split(line)[0] for line in below if line)
+        lines = (line.strip(" :*") for line in head[match.end() :].split("\n")[1:6])
+        below = (cell for line in lines if (cell := _RIGHT_COLUMN.split(line)[0].strip()))
         name = trimmed(re.split(r",\s(?i:deceased|an?\s)", next(below, ""))[0])
-    if not name[:1].isupper() or len(name.split()) > 10:
+    cited = _CITED.match(head[match.end() :][:12])
+    if not name[:1].isupper() or len(name.split()) > 10 or cited:
         return
     role = _SUBJECT_ROLES.get(what, "subject")
+    if role == "subject" and _ONLY_A_RESPONDENT.search(head):
+        role = "respondent"
     tail = head[match.end() : match.end() + 40].lower()
     if not what and "debtor" in tail:
         role = "debtor"
     if what == "marriage":
         for spouse in re.split(r"\s(?:and|AND|&)\s", name)[:2]:
             yield Party(name=shorten(spouse, 200), role=role)
+    elif what == "estate" and below_it and _DECEASED_BELOW.search(head[match.end() :][:600]):
+        yield Party(name=shorten(name, 200), role="decedent")
     elif what in {"estate", "trust"}:
         prefix = what.upper() + " OF" if is_capitals(name) else what.capitalize() + " of"
         yield Party(name=shorten(f"{prefix} {name}", 200), role=role)

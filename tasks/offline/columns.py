@@ -12,7 +12,8 @@ _MONEY = (
     r"credits?|payments?|adjustments?|fees?|value|paid|due|unit|vat|tax|deposits?|withdrawals?|"
     r"current|this period|ytd|year to date|subtotal|sum|patient|insurance|paid (?:in|out)|"
     r"money (?:in|out)|principal|interest|escrow|arrears|rent|received|"
-    r"replacement cost|rcv|acv|depreciation|allowed|billed|owed|monthly|annual"
+    r"adj\.?|ins\.? paid|plan paid|pt\.? paid|write-?offs?|co-?pay|coinsurance|discounts?|amt\.?|"
+    r"you owe|subtotal|replacement cost|rcv|acv|depreciation|allowed|billed|owed|monthly|annual"
 )
 _COUNT = (
     r"hours?|hrs\.?|qty\.?|quantity|units|vat rate|tax rate|vat %|days?|miles|mileage|weight|%|apr|"

@@ -5,7 +5,15 @@ from collections.abc import Iterator, Sequence
 from itertools import islice
 
 from schema.analysis import DocumentType, Party
-from tasks.offline.naming import NAME, NEXT_COLUMN, PROPER_LINE, name_only, trimmed
+from tasks.offline.naming import (
+    NAME,
+    NEXT_COLUMN,
+    ORGANISED,
+    PROPER_LINE,
+    SUFFIX,
+    name_only,
+    trimmed,
+)
 from tasks.offline.signatures import signature_lines
 from tasks.offline.text import Page, plain, shorten
 
@@ -46,7 +54,7 @@ _SIGNS_AS = re.compile(
     r"(?P<role>Landlord|Lessor|Owner|Trustee|Executor|Lender)\)?\.?$"
 )
 _STREET = re.compile(
-    r"^(?:[0-9]{1,6}(?:-[0-9]+)? [A-Z][\w.' -]{2,60}|P\.? ?O\.? Box .{1,30})"
+    r"^(?:(?:(?:Flat|Apt\.?|Unit|Suite) \w{1,5}, ?)?[0-9]{1,6}(?:-[0-9]+)? [A-Z][\w.' -]{2,60}|P\.? ?O\.? Box .{1,30})"
     r"(?:,.{0,80}|\s{3,}.{0,60})?$",
     re.IGNORECASE,
 )
@@ -55,6 +63,13 @@ _NOT_ADDRESSED = re.compile(
     r"statement|confidential|delivery|hand|page|suite|bill to|fdic|date|prepared for)\b",
     re.IGNORECASE,
 )
+_EMPLOYED = re.compile(
+    r"\b(?:manager|adjuster|representative|specialist|claims|examiner|collections?|supervisor|"
+    r"customer service|coordinator|underwriter)\b",
+    re.IGNORECASE,
+)
+"""What stands below the name of who signs for a company."""
+_TITLE = re.compile(r"^(?:Mr|Mrs|Ms|Miss|Dr)\.?\s(?=[A-Z])")
 _ESQUIRE = re.compile(r",? Esq\.?$", re.IGNORECASE)
 _ADDRESSED = {
     DocumentType.LETTER: "recipient",
@@ -156,7 +171,7 @@ def _addressee(page: Page, kind: DocumentType) -> Iterator[str]:
         if index < (3 if kind is not DocumentType.BANK_STATEMENT else 1):
             continue
         for line in reversed(lines[max(0, index - 4) : index]):
-            name = trimmed(NEXT_COLUMN.split(line)[0])
+            name = _TITLE.sub("", trimmed(NEXT_COLUMN.split(line)[0]))
             skipped = _NOT_ADDRESSED.search(name) or any(c.isdigit() for c in name)
             if not skipped and PROPER_LINE.match(name) and len(name.split()) >= 2:
                 if any(name in before for before in lines[: min(2, index)]):
@@ -171,6 +186,9 @@ def _of_letter(pages: Sequence[Page], known: set[str]) -> Iterator[Party]:
         for page in pages[-3:]:
             for line in islice(signature_lines(page), 1):
                 name = trimmed(line.text)
+                below = [x.text for x in page.lines[page.line_index(line.start) + 1 :] if x.text]
+                if below and _EMPLOYED.search(below[0][:60]):
+                    name = next(_company_at_the_head(pages[0]), name)
                 if PROPER_LINE.match(name):
                     yield Party(name=name, role="sender")
                     known.add("sender")
@@ -192,6 +210,19 @@ def _of_letter(pages: Sequence[Page], known: set[str]) -> Iterator[Party]:
             return
     if greeted.lower() not in {"sir", "madam", "sir or madam", "counsel", "sirs", "clerk", "all"}:
         yield Party(name=shorten(greeted, 200), role="recipient")
+
+
+def contractor_at_the_head(page: Page) -> Iterator[Party]:
+    """Whose printed form a contract is that names only its owner or customer."""
+    for name in islice(_company_at_the_head(page), 1):
+        yield Party(name=shorten(name, 200), role="contractor")
+
+
+def _company_at_the_head(page: Page) -> Iterator[str]:
+    for line in [x.text for x in page.lines if x.text][:2]:
+        name = trimmed(NEXT_COLUMN.split(line)[0])
+        if ORGANISED.search(name) or re.search(rf"\b{SUFFIX}$|\bInsurance$|\bCredit\b", name):
+            yield name
 
 
 def _letter_head(page: Page, kind: DocumentType, known: set[str]) -> Iterator[Party]:

@@ -4,19 +4,39 @@ import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import date
+from itertools import pairwise
 
 from tasks.offline.dates import FoundDate
 from tasks.offline.text import Page, Span, is_capitals, plain, shorten
 
 _CASE_NUMBER = re.compile(
-    r"(?<!our )(?<!your )(?<!client )\b(?:case|cause|docket|index|"
+    r"(?<!our )(?<!your )(?<!client )(?<!state )(?<!local )\b(?:(?:case|cause|docket|index|"
     r"civil(?: action)?|court file|file|probate|"
-    r"matter|action)\s{0,2}(?:no|number|#)\s{0,2}[.:]{0,2}\s{0,8}(?P<number>[A-Z0-9][A-Z0-9:./-]{2,30})",
+    r"matter|action)\s{0,2}(?:no|number|#)|lead file)\s{0,2}[.:]{0,2}\s{0,8}(?P<number>"
+    r"[0-9]{2,4} [A-Z]{1,3} [0-9]{2,8}\b|(?:[A-Z]{1,3} (?=[0-9]))?[A-Z0-9][A-Z0-9:./-]{2,30})",
     re.IGNORECASE,
 )
 _NUMBER_ALONE = re.compile(
     r"(?:^|[)§|\s])(?:N[oO]\.|(?:Record|Claim|Suit|Court File) No\.?:?)\s{0,3}"
     r"(?P<number>[A-Z0-9][A-Z0-9:./ -]{2,30})\s{0,5}$"
+)
+_RECEIPT_OF_USCIS = re.compile(
+    r"\b(?P<number>(?:EAC|WAC|LIN|SRC|MSC|NBC|YSC|IOE)[0-9]{10})(?![0-9])"
+)
+_LABEL_OF_NUMBER = re.compile(
+    r"\b(?:court file|case|cause|docket|index|file) (?:number|no\.?)\s{0,2}:?$", re.IGNORECASE
+)
+_NUMBER_BELOW = re.compile(r"(?:^|\s)(?P<number>[A-Z0-9][A-Z0-9:./-]{4,30})$")
+_NOT_OF_A_CASE = re.compile(
+    r"\b(?:vital (?:records|statistics)|certificate of (?:live )?(?:birth|death|marriage)|"
+    r"state file)\b",
+    re.IGNORECASE,
+)
+_ORDINAL = re.compile(r"[0-9]{1,2}(?:st|nd|rd|th)$", re.IGNORECASE)
+_OF_SOMETHING_ELSE = re.compile(
+    r"\b(?:identification|i\.?d\.?|attorney|atty\.?|bar|licen[cs]e|lic\.?|reg\w*\.?|phone|fax|"
+    r"suite|apt\.?|unit|firm|account|acct\.?|policy|invoice|check|parcel|form|lot|box|room)\s{0,3}$",
+    re.IGNORECASE,
 )
 _COURT = re.compile(r"\bcourts?\b", re.IGNORECASE)
 _KIND_OF_COURT = re.compile(
@@ -134,18 +154,33 @@ def _is_titled(line: str) -> bool:
 
 def _numbers(page: Page, court: Found | None) -> Iterator[Found]:
     head = page.text[:6000]
+    if court is None and _NOT_OF_A_CASE.search(head):
+        return  # the file of a registrar
     for match in _CASE_NUMBER.finditer(head):
         number = match["number"].rstrip(".:,-/")
-        if any(c.isdigit() for c in number):
+        if any(c.isdigit() for c in number) and not _ORDINAL.match(number):
             yield Found(number, page.number, match.start(), match.end())
+    for match in _RECEIPT_OF_USCIS.finditer(head):
+        yield Found(match["number"], page.number, match.start(), match.end())
+    yield from _below_its_label(page)
     if court is None or court.page != page.number:
         return
     for line in page.lines[: page.line_index(court.end) + 25]:  # in a caption, a bare `No.` will do
         match = _NUMBER_ALONE.search(line.text)
-        if match and any(c.isdigit() for c in match["number"]):
+        elsewhere = match and _OF_SOMETHING_ELSE.search(line.text[: match.start() + 1])
+        if match and not elsewhere and any(c.isdigit() for c in match["number"]):
             at = line.start + match.start("number")
             number = match["number"].strip(" .:,-/")
             yield Found(number, page.number, at, at + len(number))
+
+
+def _below_its_label(page: Page) -> Iterator[Found]:
+    """A number in the right column of a caption, below `Court File Number`."""
+    for label, line in pairwise(page.lines[:40]):
+        match = _NUMBER_BELOW.search(line.text) if _LABEL_OF_NUMBER.search(label.text) else None
+        if match and sum(c.isdigit() for c in match["number"]) >= 3:
+            at = line.start + match.start("number")
+            yield Found(match["number"], page.number, at, at + len(match["number"]))
 
 
 def _is_stamped(pages: Sequence[Page], found: FoundDate) -> bool:

@@ -18,8 +18,15 @@ from tasks.offline.yearless import Years, yearless_dates
 
 DATES_PER_DOCUMENT = 1000
 _ROLES: tuple[tuple[str, str], ...] = (
+    ("period end", r"\bperiod end(?:ing|s|ed)?\b"),
     ("period", r"statement period|billing period|period covered|\bperiod\b|for the month of"),
-    ("born", r"date\s?of\s?birth|\bd\.?o\.?b\b|\bborn\b"),
+    ("recorded", r"\brecorded\b|\brecording date\b"),
+    ("printed", r"\bprinted(?: on)?\b|\bprint date\b|\brun date\b|https?://\S{4,300}\s{0,80}$"),
+    ("begins", r"\b(?:commencement|(?:approximate )?start(?:ing)?|beginning|move-?in|possession) date"),
+    ("ends", r"\b(?:approximate )?completion date|\bcompleted by\b"),
+    ("issued", r"date of issue|d[eé]livrance|expedici[oó]n|fecha de emisi[oó]n|data di rilascio"),
+    ("expires", r"date of expir\w{1,7}|caducidad|g[uü]ltig bis|data di scadenza"),
+    ("born", r"date\s?of\s?birth|\bbirth\s?date\b|\bd\.?o\.?b\b|\bborn\b|naissance|nacimiento|nascita|geboren"),
     ("died", r"date\s?of\s?death|\bdied\b|\bdeath\b|passed away|\bdeceased\b"),
     ("incident", r"date\s?of\s?(?:incident|accident|loss|injury)|date(?:/time)? occurred"),
     ("incident", r"(?:incident|accident|collision|crash|loss|injury) date"),
@@ -33,7 +40,7 @@ _ROLES: tuple[tuple[str, str], ...] = (
     ("job date", r"\b(?:job|work|delivery|ship(?:ping|ped)?|order) date\b"),
     ("married", r"\bmarried\b|\bmarriage\b"),
     ("separated", r"\bseparat(?:ed|ion)\b"),
-    ("hearing", r"\bhearing\b|\bappear(?:ance)?\b|\bset\s?for\b|\bconference\b|oral argument"),
+    ("hearing", r"\bdate and time\b|\bhearing\b|\bappear(?:ance)?\b|\bset\s?for\b|\bconference\b|oral argument"),
     ("trial", r"\btrial\b"),
     ("deposition", r"\bdeposition\b"),
     (
@@ -50,7 +57,7 @@ _ROLES: tuple[tuple[str, str], ...] = (
     ("signed", r"\bsigned\b|\bexecuted\b|\bsignature\b|so\s?ordered|witness whereof|\bdone\b|/s/"),
     (
         "effective",
-        r"\beffective\b|\bas\s?of\b|\bentered into\b|\bcommenc(?:es|ing|ement)\b|made on",
+        r"\beffective\b|\bas\s?of\b|\bentered into\b|\bcommenc(?:es|ing)\b|made on",
     ),
     ("expires", r"\bexpir(?:es|ed|y|ation)\b|\bends on\b|\bterminates?\b|\bexp\b"),
     ("issued", r"\bissued?\b|\binvoiced\b|\binvoice date\b|\btax point\b|\biss\b"),
@@ -58,7 +65,8 @@ _ROLES: tuple[tuple[str, str], ...] = (
     ("paid", r"\bpaid\b|\bpayment date\b"),
     (
         "dated",
-        r"\bdated?\b|(?:^|\n)\s{0,4}on\s?:|\bdatum\b|"
+        r"\bdated?\b(?!\s(?:after|before|by|no\s|certain|when|on\s?which))|"
+        r"(?:^|\n)\s{0,4}on\s?:|\bdatum\b|"
         r"\bfecha\b|\bdata\b|\bden\s{0,2}$|\ble\s{0,2}$|\bon this\b",
     ),
 )
@@ -72,9 +80,13 @@ _SIGNING = re.compile(r"\b(?:this(?: the)?|as of|made on)\s{0,2}$", re.IGNORECAS
 _RANGE_OPENS = re.compile(r"\bfrom\s{1,3}$", re.IGNORECASE)
 _RANGE_GOES_ON = re.compile(r"\s{0,3}(?:through|thru|to|until|-)\s", re.IGNORECASE)
 _OF_ANOTHER_PAPER = re.compile(
-    r"(?<!this )(?<!above )\b(?:letters?|notice|deed|deed of trust|statement|application|order|"
+    r"(?<!this )(?<!above )(?<!this lease )\b(?:letters?|notice|deed|deed of trust|statement|application|order|"
     r"invoice|report|will|e-?mail|petition|check|cheque|mortgage|note|decision|memo|"
-    r"contract|certificate) dated\s{0,3}$|"
+    r"contract|certificate|proposal|estimate|lease|trust|tag|affidavit|judgment|decree|"
+    r"correspondence|bill|quote|quotation|policy|permit|subpoena|summons|complaint|"
+    r"appraisal|physician|appear|agreement)(?:,| is| was)? dated\s{0,3}$|"
+    r"\b(?:an?|the|his|her|its|their|your|our|my|said)\s(?:letter|report|note|order|notice|"
+    r"statement|memo)\b[^.;:]{3,60}, dated\s{0,3}$|"
     r"\b(?:I|you|he|she|they|we) signed (?:it )?on\s{0,3}$",
     re.IGNORECASE,
 )
@@ -87,9 +99,21 @@ _TIME = re.compile(
     r"(?:\s?(?:[-+][0-9]{4}|[A-Z]{2,4}))?\s{0,3}$",
     re.IGNORECASE,
 )
+_HEAD = re.compile(r"[^\s|](?:[^|\n]{0,40}?[^\s|])?(?=\s{2,}|\s?\||$)")
+_HEADS_OF_A_PAPER = re.compile(
+    r"\b(?:statement|invoice|notice|bill(?:ing)?|issue|letter|(?:payment )?due) date\b|"
+    r"\bdate (?:of (?:notice|issue|statement|invoice)|due)\b",
+    re.IGNORECASE,
+)
+"""What heads a column that the paper's own dates stand in, and not its transactions."""
+_CELL_EDGE = re.compile(r"\n|\s{3,}")
+_RECORDERS = re.compile(
+    r"\b(?:recorded|recorder'?s?|official records|doc(?:ument)? ?(?:#|no)|instrument (?:#|no))",
+    re.IGNORECASE,
+)
 _ROW = re.compile(r"[0-9][.,][0-9]{2}\s?(?:-|CR|DR)?$")
 _GOES_ON = re.compile(
-    r"^.{30,400}\b(?:of|on|by|and|or|the|to|from|until|since|before|after|about)$"
+    r"^.{30,400}(?:\b(?:of|on|by|and|or|the|to|from|until|since|before|after|about)|;)$"
 )
 _DATE_ALONE = re.compile(
     r"^\W{0,5}(?:date\W{0,4}|(?:mon|tue|wed|thu|fri|sat|sun)[a-z]{0,6}[,.]{0,2}\s|[A-Z][a-zé]{2,20},\s)?"
@@ -179,6 +203,9 @@ def _role(
     line = page.lines[index]
     prefix = page.text[max(previous_end, line.start, span.start - 120) : span.start]
     starts_line = span.start - line.start <= 2
+    head = _cell_above(page, index, span) if starts_line else None
+    if head and _HEADS_OF_A_PAPER.search(head) and (named := _nearest_role(head)):
+        return named[0], True
     # A row of a table, before anything else: the line above it may be the columns' headings.
     if starts_line and _ROW.search(line.text[span.end - line.start :][-20:]):
         return "transaction", True
@@ -186,7 +213,10 @@ def _role(
     runs_on = not starts_line and len(prefix) < 40 and index and line.text[:1].islower()
     if runs_on:
         before = page.text[max(previous_end, span.start - 120) : span.start]
-    *_, before = _CLAUSE.split(before) if not starts_line else (_lines_above(before),)
+    if starts_line:
+        before = head or _lines_above(before)
+    else:
+        *_, before = _CLAUSE.split(before)
     named = _named_before(page, span, before) or _from_columns(page, index, span, spans)
     if named:
         return named
@@ -196,7 +226,9 @@ def _role(
     if stands_alone and index and _GOES_ON.search(page.lines[index - 1].text):
         stands_alone = False  # a sentence that was broken before its date
     if stands_alone and page.number == 1 and sum(1 for x in page.lines[:index] if x.text) < 25:
-        return "dated", True
+        around = " ".join(x.text for x in page.lines[max(0, index - 2) : index + 4])
+        stamped = beside != after.split("\n")[0] and _RECORDERS.search(around)
+        return ("recorded" if stamped else "dated"), True
     return _role_after(prefix, after)
 
 
@@ -210,7 +242,7 @@ def _named_before(page: Page, span: DateSpan, before: str) -> tuple[str, bool] |
         return "signed", True  # this 5th day of March
     if named:
         role, words_before = named
-        if role in {"dated", "signed"} and _OF_ANOTHER_PAPER.search(before):
+        if role in {"dated", "signed"} and _OF_ANOTHER_PAPER.search(" ".join(before.split())):
             return "mentioned", False
         plainly = words_before <= 3 or bool(_SIGNING.search(before)) or role in {"period", "born"}
         return ("period start" if role == "period" else role), plainly
@@ -236,8 +268,19 @@ def _lines_above(before: str) -> str:
     return "\n".join(above[-2:]) if len(above) > 1 else before
 
 
+def _cell_above(page: Page, index: int, span: DateSpan) -> str | None:
+    """The head of the column that a date opens, where the line above heads several."""
+    above = page.lines[index - 1] if index else None
+    if above is None or len(above.text) > 160:
+        return None
+    at, indent = page.column(span.start), page.column(above.start)
+    cells = [m for m in islice(_HEAD.finditer(above.text), 12) if m[0].strip(" |")]
+    near = [m for m in cells if abs(indent + m.start() - at) <= 2]
+    return f"{near[0][0].strip()}\n" if len(cells) > 1 and near else None
+
+
 def _nearest_role(before: str) -> tuple[str, int] | None:
-    """The role named closest to the end of `before`, and how many words stand before it."""
+    """The role named closest to the end of `before`, and how many words of its cell precede it."""
     named = sorted(
         (match.end(), match.start(), role)
         for role, pattern in _ROLE_PATTERNS
@@ -248,7 +291,9 @@ def _nearest_role(before: str) -> tuple[str, int] | None:
     end, start, role = named[-1]
     if role == "dated" and len(named) > 1 and start - named[-2][0] <= 2:
         role = named[-2][2]  # a hearing date is a hearing's
-    return role, len(before[:end].rsplit("\n", 1)[-1].split()) - 1
+    if before[end:].strip() == ":":
+        return role, 0  # a label of its own
+    return role, len(_CELL_EDGE.split(before[:end])[-1].split()) - 1
 
 
 def _from_columns(

@@ -29,6 +29,16 @@ _FIRST = re.compile(
 )
 
 
+_SURNAME_BELOW = re.compile(
+    r"(?:^|\n)[ ]{0,8}(?:Surname|Last [Nn]ame|Family [Nn]ame)\b[^\n]{0,60}\n[ ]{0,8}"
+    r"(?P<name>[A-Z][A-Za-z' -]{1,30})(?=\s{0,4}\n|\s{2})"
+)
+_GIVEN_BELOW = re.compile(
+    r"(?:^|\n)[ ]{0,8}(?:Given [Nn]ames?|First [Nn]ames?)\b[^\n]{0,60}\n[ ]{0,8}"
+    r"(?P<name>[A-Z][A-Za-z' .-]{1,40})(?=\s{0,4}\n|\s{2})"
+)
+
+
 def declared(page: Page, kind: DocumentType) -> Iterator[Party]:
     """The testator, the principal and the agent, the company certified, the holder."""
     text = page.text[:5000]
@@ -42,7 +52,8 @@ def declared(page: Page, kind: DocumentType) -> Iterator[Party]:
         if match:
             yield Party(name=match["name"].strip(" ,."), role="company")
     elif kind is DocumentType.ID_DOCUMENT:
-        last, first = _LAST.search(text), _FIRST.search(text)
+        last = _LAST.search(text) or _SURNAME_BELOW.search(text)
+        first = _FIRST.search(text) or _GIVEN_BELOW.search(text)
         if last and first:
             yield Party(name=f"{first['name'].strip()} {last['name'].strip()}", role="holder")
 

@@ -33,7 +33,7 @@ _ROW_ENDS = re.compile(r"^[\s)*|]{0,8}(?:CR|DR|[A-Z]{1,2})?\s{0,4}$")
 _NOT_MONEY = re.compile(
     r"(?<![0-9]\s)\b(?:hours?|hrs|qty|quantity|units?|feet|ft|acres?|lots?|weight|wt|kg|lbs?|miles?|"
     r"odometer|mileage|population|square|sq|score|gpa|age|years?|page|section|rev|version|degrees?|"
-    r"time|sf|yield|mi|km|kwh|gal(?:lons)?|usage|reading|exchange rate|apr|%|§+|rules?|sec|p|r|art|"
+    r"time|sf|yield|mi|km|kwh|gal(?:lons)?|usage|reading|exchange rate|apr|(?<=[A-Za-z])%|§+|rules?|sec|p|r|art|"
     r"stat|code|ann|exhibit|ex|chapter|para|clause|no)\s{0,3}[:.]{0,40}\s{0,20}$",
     re.IGNORECASE,
 )
@@ -48,6 +48,17 @@ _LESS = re.compile(
 )
 _IN_FULL = re.compile(
     r"\b(?:dollars?|pounds|euros?|sum of|amount of|cents)\b[^a-z]{0,20}$", re.IGNORECASE
+)
+_TAKEN_OFF = re.compile(
+    r"(?:^|[,;.]\s{1,3})(?:less|minus)\b(?:\s[a-z][a-z'-]{0,20}){0,7}\s\($", re.IGNORECASE
+)
+_EACH = re.compile(r"(?<![0-9A-Za-z.])[0-9]{1,4}(?:\.[0-9]{1,3})?\s?(?:ea\.?\s)?@\s{0,2}$")
+"""`2 @ 4.50`: what each costs."""
+_GAP_BEFORE = re.compile(r"\s{2}(?P<label>\S(?:[^\n]{0,28}\S)?)\s{2,40}$")
+_OF_MONEY = re.compile(
+    r"\b(?:payments?|fees?|balance|amount (?:due|paid)|charges?|financial assessment|owed|paid|"
+    r"deposits?|refunds?|arrears|total (?:due|paid|cost))\b",
+    re.IGNORECASE,
 )
 _WIDEST = 24
 """Letters of a line's end that a whole sum can take."""
@@ -73,6 +84,7 @@ def bare_sums(
     on a bill or beside another row that ends with a sum.
     """
     rows = _rows(page, marked)
+    signed = {page.line_index(one.start) for one in marked}
     sum_ends = {index for index, row in rows.items() if _ends_row(page, index, row[-1])}
     for index, row in rows.items():
         bare = any(figure.match for figure in row)
@@ -80,7 +92,10 @@ def bare_sums(
         for place, figure in enumerate(reversed(row)):
             if figure.match is None:
                 continue
-            if _is_money(page, index, figure, place, len(row), columns, kind, sum_ends):
+            beside = index in signed and place == 0 and _ends_its_cell(page, index, figure)
+            if beside or _is_money(
+                page, index, figure, place, len(row), columns, kind, sum_ends
+            ):
                 value = value_of(figure.match)
                 if value is not None:
                     yield WrittenSum(figure.start, figure.end, value, currency)
@@ -113,6 +128,14 @@ def _ends_row(page: Page, index: int, figure: _Figure) -> bool:
     return bool(_ROW_ENDS.match(page.text[figure.end : max(figure.end, line.end)]))
 
 
+def _ends_its_cell(page: Page, index: int, figure: _Figure) -> bool:
+    """Whether a figure ends its line after a short label and a gap, as a signed one does before."""
+    cell = _GAP_BEFORE.search(page.text[page.lines[index].start : figure.start])
+    label = cell["label"] if cell else ""
+    told = any(c.isalpha() for c in label) and not _NOT_MONEY.search(label)
+    return told and _ends_row(page, index, figure)
+
+
 def _is_money(
     page: Page,
     index: int,
@@ -129,6 +152,8 @@ def _is_money(
     label = page.text[max(line.start, figure.start - 120) : figure.start]
     if _MEASURE_FOLLOWS.match(page.text[figure.end : figure.end + 10]):
         return False
+    if _EACH.search(label):
+        return True
     if columns or _NOT_MONEY.search(label):
         told = 0 < len(columns) <= figures or not _NOT_MONEY.search(label)
         at = page.column(figure.start), page.column(figure.end)
@@ -190,6 +215,16 @@ def _is_under_money(page: Page, index: int, text: str) -> bool:
     return bool(columns) and columns[-1].money
 
 
+def tells_of_money(page: Page) -> bool:
+    """Whether a paper without any sign has rows of sums: two or more that speak of payments."""
+    rows = {page.line_index(match.start()) for match in islice(_BARE.finditer(page.text), 200)}
+    spoken = sum(
+        bool(_OF_MONEY.search(line.text)) and bool(re.search(r"\.[0-9]{2}\)?$", line.text[-12:]))
+        for line in (page.lines[index] for index in rows)
+    )
+    return spoken >= 2
+
+
 def is_in_brackets(page: Page, found: WrittenSum) -> bool:
     """Whether a sum stands in the brackets that make it negative, not in a sentence's."""
     line = page.lines[page.line_index(found.start)]
@@ -197,6 +232,8 @@ def is_in_brackets(page: Page, found: WrittenSum) -> bool:
     after = page.text[found.end : max(found.end, line.end)]
     if not before.endswith("(") or not after.lstrip(".").startswith(")"):
         return False
+    if _TAKEN_OFF.search(page.text[max(0, found.start - 120) : found.start].replace("\n", " ")):
+        return True
     label = before[:-1]
     if _IN_FULL.search(label) or not _ROW_ENDS.match(after.lstrip(".")[1:].split("  ")[0]):
         return False

@@ -95,7 +95,8 @@ _TABLE: tuple[tuple[str, T], ...] = (
         T.MOTION,
     ),
     (
-        "answers to interrogatories|answer to interrogatories|responses to requests",
+        "answers to interrogatories|answer to interrogatories|responses to requests|"
+        "answers to form|answers to uniform|answers to plaintiffs|answers to defendants",
         T.DISCOVERY,
     ),
     (
@@ -209,7 +210,11 @@ _TABLE: tuple[tuple[str, T], ...] = (
         "fee note|itemized bill|itemised bill|itemized statement|billing statement|"
         "patient statement|patient bill|hospital bill|medical bill|statement of charges|"
         "utility bill|electric bill|water bill|gas bill|tax bill|your bill|bill of costs|"
-        "fee statement|final bill|statement for services|statement for professional services",
+        "fee statement|final bill|statement for services|statement for professional services|"
+        "statement of hospital services|statement of medical services|hospital statement|"
+        "statement of physician services|statement of legal services|physician statement|"
+        "statement of professional services|guarantor statement|account invoice|"
+        "property tax statement",
         T.INVOICE,
     ),
     (
@@ -234,8 +239,16 @@ _TABLE: tuple[tuple[str, T], ...] = (
         T.BANK_STATEMENT,
     ),
     (
-        "credit card statement|brokerage statement|statement of accounts|statement of your account",
+        "member statement|credit card statement|brokerage statement|statement of accounts|statement of your account",
         T.BANK_STATEMENT,
+    ),
+    (
+        "certification of trust|certificate of trust",
+        T.WILL,
+    ),
+    (
+        "benefit verification letter|award letter|benefit letter",
+        T.LETTER,
     ),
     (
         "living will",
@@ -256,7 +269,8 @@ _TABLE: tuple[tuple[str, T], ...] = (
     (
         "warranty deed|quitclaim deed|quit claim deed|grant deed|deed of trust|trust deed|"
         "deed|mortgage|indenture|transfer of whole|transfer of part|conveyance|"
-        "satisfaction of mortgage|easement",
+        "satisfaction of mortgage|easement|assignment of mortgage|assignment of deed of trust|"
+        "release of mortgage|discharge of mortgage",
         T.DEED,
     ),
     (
@@ -294,7 +308,8 @@ _TABLE: tuple[tuple[str, T], ...] = (
     (
         "medical record|medical records|progress note|progress notes|discharge summary|"
         "discharge instructions|medical report|medical certificate|patient record|"
-        "patient chart|treatment record|treatment notes|session note|therapy note",
+        "patient chart|treatment record|treatment notes|session note|therapy note|daily note|"
+        "treatment note|soap note|office note|chart note|nursing note|plan of care",
         T.MEDICAL_RECORD,
     ),
     (
@@ -314,7 +329,7 @@ _TABLE: tuple[tuple[str, T], ...] = (
     (
         "police report|arrest report|offense report|offence report|crime report|"
         "case supplement|booking report|booking sheet|custody record|general occurrence|"
-        "occurrence report|supplemental report|supplementary report|offense incident|"
+        "incident investigation report|occurrence report|supplemental report|supplementary report|offense incident|"
         "incident offense",
         T.POLICE_REPORT,
     ),

@@ -28,6 +28,8 @@ _NO_HEADING = re.compile(
     r"\bby order of\b|\bin order\b|\bnotice to (?:person|the agent|agent|principal|borrower|buyer|"
     r"consumers?)\b|\bdate of notice\b|\bfor court use\b|\bin response\b|\breply to\W{0,2}$|"
     r"\b(?:motion|order|notice|report|complaint|invoice|lease) (?:date|seq|no|number|type)\b|"
+    r"\bmortgage (?:servic\w+|compan\w+|corp\w*|bank\w*|group|lending|llc|inc)\b|"
+    r"^notice to (?:plead|defend|respondent|defendant|plaintiff)\W{0,3}$|"
     r"^[0-9]{1,4}[/.-][0-9]|^(?:assessment|evaluation|response|form [A-Z0-9-]{2,10})$|"
     r"^lr \S|\bfederal reserve\b|\bcertification$",
     re.IGNORECASE,
@@ -113,6 +115,8 @@ def type_in(line: str, *, anywhere: bool = False) -> T | None:
     best: tuple[int, T] | None = None
     for words, kind in HEADINGS:
         pattern, squashed_words = _heading_words(words)
+        if not any(word in squashed for word in squashed_words):
+            continue
         match = pattern.search(line)
         at = match.start() if match else None
         if (

@@ -23,7 +23,7 @@ def kind_of(pages: Sequence[Page], file_name: str) -> Kind:
     texts = [page.text[:30_000] for page in (*pages[:3], *pages[3:][-1:])]
     scores = phrase_scores(texts)
     heading, said = heading_of(pages, scores)
-    said = _REFINED.get(said, said) if said and _says_more(said, scores) else said
+    said = _refined(said, scores) if said else None
     subject = SUBJECT.search(texts[0][:6000]) if texts else None
     subtype = subtype_of(heading.text if heading else "", subject["subject"] if subject else "")
     if said and heading and not _is_letter(said, scores):
@@ -46,13 +46,19 @@ def kind_of(pages: Sequence[Page], file_name: str) -> Kind:
     return Kind(T.OTHER, 0.1, subtype, None)
 
 
-_REFINED = {T.REPORT: T.POLICE_REPORT, T.FORM: T.TAX_FORM, T.CONTRACT: T.LEASE}
-"""What a general heading becomes when the text plainly speaks of the narrower kind."""
+_REFINED: dict[T, tuple[tuple[T, float], ...]] = {
+    T.REPORT: ((T.POLICE_REPORT, 4), (T.MEDICAL_RECORD, 8)),
+    T.FORM: ((T.TAX_FORM, 4),),
+    T.CONTRACT: ((T.LEASE, 4),),
+}
+"""What a general heading becomes when the text plainly speaks of a narrower kind: how plainly."""
 
 
-def _says_more(said: T, scores: dict[T, float]) -> bool:
-    narrower = _REFINED.get(said)
-    return narrower is not None and scores.get(narrower, 0.0) >= max(4.0, scores.get(said, 0.0))
+def _refined(said: T, scores: dict[T, float]) -> T:
+    for narrower, least in _REFINED.get(said, ()):
+        if scores.get(narrower, 0.0) >= max(least, scores.get(said, 0.0)):
+            return narrower
+    return said
 
 
 def _is_letter(said: T, scores: dict[T, float]) -> bool:

@@ -8,7 +8,7 @@ from itertools import islice
 
 from schema.analysis import Amount, DocumentType
 from tasks.offline.country import Country, country_of
-from tasks.offline.figures import bare_sums, is_in_brackets
+from tasks.offline.figures import bare_sums, is_in_brackets, tells_of_money
 from tasks.offline.sums import WrittenSum, marked_sums
 from tasks.offline.text import Page, shorten
 
@@ -20,6 +20,10 @@ _MONEY_OF = {
 }  # fmt: skip
 _OWN_DOLLARS = frozenset({"CAD", "AUD"})
 _DATE_AT_START = re.compile(r"^\s{0,3}[0-9]{1,4}[/.-][0-9]{1,2}(?:[/.-][0-9]{2,4})?\s{1,10}")
+_MEASURING = frozenset(
+    {DocumentType.MEDICAL_RECORD, DocumentType.POLICE_REPORT, DocumentType.REPORT}
+)
+"""Papers with figures in rows that measure, and cost nothing."""
 _WITHOUT_SIGN = frozenset({DocumentType.BANK_STATEMENT, DocumentType.INVOICE, DocumentType.RECEIPT})
 
 
@@ -38,7 +42,11 @@ def find_amounts(pages: Sequence[Page], kind: DocumentType, language: str) -> li
     ]
     common = Counter(found.currency for _, all_found in marked for found in all_found)
     usual = common.most_common(1)[0][0] if common else at_home if known else None
-    bare = usual is not None and (bool(common) or kind in {*_WITHOUT_SIGN, DocumentType.TAX_FORM})
+    bare = usual is not None and (
+        bool(common)
+        or kind in {*_WITHOUT_SIGN, DocumentType.TAX_FORM}
+        or (kind not in _MEASURING and any(tells_of_money(page) for page in pages[:20]))
+    )
     amounts: dict[tuple[Decimal, str, str, int], Amount] = {}
     for page, found_here in marked:
         found = found_here

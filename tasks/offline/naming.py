@@ -8,7 +8,7 @@ from tasks.offline.text import plain, shorten
 DESCRIPTION = re.compile(
     r",?\s{1,3}(?:an? (?:individual|[A-Z]?[a-z]{2,20} (?:corporation|company|limited|partnership|"
     r"individual|resident)|corporation|limited|minor|married|partnership|nonprofit)|"
-    r"individually|et al|as (?:trustee|executor|administrator)|by and through|"
+    r"individually|et al|h/w|his wife|her husband|husband and wife|wife and husband|as (?:trustee|executor|administrator)|by and through|"
     r"doing business as|d/b/a)\b.{0,200}",
     re.IGNORECASE,
 )
@@ -27,7 +27,7 @@ PERSON_LINE = re.compile(rf"^(?:{NAME})$")
 PROPER_LINE = re.compile(r"^[A-ZÀ-Þ][\w&'., -]{2,80}$")
 NEXT_COLUMN = re.compile(
     r"\s{3,}|<|\(|\b(?:to|from|date|fax|phone|invoice|cc)\s?:|"
-    r"\s(?-i:[A-Z][a-z]{1,14})\s?:",
+    r"\s(?-i:[A-Z][a-z]{1,14})(?:\s(?:#|No\.?))?\s?:",
     re.IGNORECASE,
 )
 SUFFIX = (
@@ -42,6 +42,17 @@ _NO_NAMES_AT_ALL = (
     "on at as his her its was is has shall will witness exhibit law office offices"
 )
 _ABBREVIATED = frozenset({"inc.", "corp.", "co.", "ltd.", "esq.", "jr.", "sr.", "bros.", "assn."})
+_AFTER_COMPANY = re.compile(
+    rf"(\b(?:Inc|INC|LLC|L\.L\.C|LLP|Corp|CORP|Co|CO|Ltd|LTD|N\.A)\b\.?)"
+    rf"(?:,?\s(?:and|AND)\s|,\s)(?=[A-Z])"
+    rf"(?!(?:AN?|THE|ITS|AS|IN|BY|DBA|FKA|D/B/A|ET|ON|FOR|INDIVIDUAL\w*|SUCCESSOR|{SUFFIX})(?![A-Za-z]))"
+)
+_IN_A_LIST = re.compile(
+    rf"^(?P<first>(?:{UPPER}[\w'-]{{0,24}}\.?(?:\s|$)){{2,4}}$)|"
+    r"^(?:an?|the|by|as|in|his|her|its|individual\w*|guardian|trustee|executor|executrix|deceased|"
+    rf"administrat\w*|personal|pro|minor|et|husband|wife|successor|{SUFFIX})(?![A-Za-z])",
+    re.IGNORECASE,
+)
 _INITIAL = re.compile(r"^[A-Z]\.$")
 _NO_NAMES = frozenset(_NO_NAMES_AT_ALL.split())
 
@@ -75,8 +86,20 @@ def trimmed(name: str) -> str:
     return name if "." in last[:-1] or last.lower() in _ABBREVIATED else name.rstrip(". ,")
 
 
+def _listed(text: str) -> str:
+    """`ANN DOE, ACME TOOL COMPANY` is a list, where a person's name comes first."""
+    first, comma, rest = text.partition(", ")
+    begun, following = _IN_A_LIST.match(first), _IN_A_LIST.match(rest)
+    person = begun is not None and begun["first"] and not ORGANISED.search(first)
+    described = following is not None and not following["first"]
+    if not comma or not person or described or len(rest.split(",")[0].split()) < 2:
+        return text
+    return f"{first}; {_listed(rest)}"
+
+
 def split_names(text: str) -> Iterator[str]:
     """The names of a list, without what describes them."""
+    text = _listed(_AFTER_COMPANY.sub(r"\1; ", text))
     for part in re.split(
         r";\s{0,3}(?:and\s)?|,\s{1,3}and\s|(?<=[A-Z]{3} [A-Z]{3})\s&\s(?=[A-Z]+ [A-Z]+,)", text
     )[:6]:

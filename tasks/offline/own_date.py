@@ -6,7 +6,7 @@ from datetime import date
 from schema.analysis import DocumentType
 from tasks.offline.dates import FoundDate
 
-_AGREED = ("effective", "dated", "signed", "sworn")
+_AGREED = ("effective", "dated", "signed", "sworn", "begins")
 _FILED = ("dated", "signed", "filed", "served")
 _DECIDING: dict[DocumentType, tuple[str, ...]] = {
     DocumentType.COURT_ORDER: ("signed", "dated", "entered", "issued", "filed"),
@@ -31,12 +31,15 @@ _DECIDING: dict[DocumentType, tuple[str, ...]] = {
     DocumentType.POLICE_REPORT: ("dated", "reported", "issued", "signed"),
     DocumentType.TRANSCRIPT: ("deposition", "hearing", "trial", "dated", "signed"),
     DocumentType.CERTIFICATE: ("issued", "filed", "dated", "signed"),
+    DocumentType.ID_DOCUMENT: ("issued", "dated"),
+    DocumentType.OTHER: ("printed", "dated", "issued", "sent", "signed", "filed", "sworn"),
 }
 _MAIL_HEAD = 900
 """Letters within which a mail says when it was sent, before any that it answers."""
 _DECIDING_ELSE = ("dated", "issued", "sent", "signed", "filed", "sworn")
 _NEVER_THE_DATE = frozenset(
-    {"hearing", "trial", "deposition", "due", "born", "died", "expires", "transaction", "incident"}
+    {"hearing", "trial", "deposition", "due", "born", "died", "expires", "transaction", "incident",
+     "begins", "ends"}
 )
 
 

@@ -7,7 +7,7 @@ from itertools import islice
 from schema.analysis import DocumentType, Party
 from tasks.offline.agreements import contract_sides
 from tasks.offline.captions import a_v_b, caption, in_re
-from tasks.offline.correspondence import corresponding
+from tasks.offline.correspondence import contractor_at_the_head, corresponding
 from tasks.offline.declared import declared
 from tasks.offline.forms import labelled_parties
 from tasks.offline.signatures import in_sentences
@@ -28,9 +28,12 @@ _FORMS = frozenset(
      DocumentType.MEDICAL_RECORD, DocumentType.TAX_FORM, DocumentType.DEED, DocumentType.LEASE,
      DocumentType.NOTICE, DocumentType.WILL, DocumentType.POWER_OF_ATTORNEY,
      DocumentType.ID_DOCUMENT, DocumentType.DISCOVERY, DocumentType.JUDGMENT,
-     DocumentType.COURT_ORDER, DocumentType.CONTRACT, DocumentType.SETTLEMENT}
+     DocumentType.COURT_ORDER, DocumentType.CONTRACT, DocumentType.SETTLEMENT,
+     DocumentType.OTHER, DocumentType.COMPLAINT, DocumentType.ANSWER}
 )  # fmt: skip
 _SIDES = frozenset({"plaintiff", "defendant", "petitioner", "respondent", "claimant"})
+_OF_A_TRUST = frozenset({"grantor", "settlor", "trustor", "trustee"})
+_CUSTOMERS = frozenset({"owner", "customer", "client"})
 _VAGUE = frozenset({"party", "subject", "spouse"})
 
 
@@ -47,7 +50,11 @@ def find_parties(pages: Sequence[Page], kind: DocumentType) -> list[Party]:
         found += contract_sides(pages[0])
     if kind in _FORMS and not any(party.role in _SIDES for party in found):
         found += labelled_parties(pages[0], kind)
+    if kind is DocumentType.CONTRACT and found and {p.role for p in found} <= _CUSTOMERS:
+        found += contractor_at_the_head(pages[0])
     found += declared(pages[0], kind)
+    if kind is DocumentType.WILL and not found:
+        found += [party for party in contract_sides(pages[0]) if party.role in _OF_A_TRUST]
     found = corresponding(pages, kind, found)
     if not any(party.role not in {"sender", "recipient"} for party in found):
         found += a_v_b(pages[0])
@@ -75,12 +82,15 @@ def _in_mixed_case(parties: Iterable[Party], pages: Sequence[Page]) -> Iterator[
 def _distinct(parties: Iterable[Party]) -> list[Party]:
     seen: dict[str, Party] = {}
     for party in parties:
-        key = " ".join(party.name.lower().split())
-        if key not in seen or (seen[key].role in _VAGUE and party.role not in _VAGUE):
+        key = " ".join(sorted(re.sub(r"[^\w'&-]+", " ", party.name.lower()).split()))
+        if key not in seen:
             seen[key] = party
-    surnames = {name.rsplit(" ", 1)[-1] for name in seen if " " in name}
+        elif seen[key].role in _VAGUE and party.role not in _VAGUE:
+            seen[key] = seen[key].model_copy(update={"role": party.role})
+    full = [party.name.lower() for party in seen.values() if " " in party.name]
+    surnames = {name.rsplit(" ", 1)[-1] for name in full} | {n.split(",")[0] for n in full if "," in n}
     return [
         party
-        for name, party in seen.items()
-        if not (party.role == "party" and name in surnames)  # the subject line's `Doe v. Roe`
+        for party in seen.values()  # not the subject line's `Doe v. Roe`
+        if not (party.role == "party" and party.name.lower() in surnames)
     ][:PARTIES]

@@ -2,13 +2,20 @@
 
 import re
 from collections.abc import Sequence
+from dataclasses import dataclass
 from functools import lru_cache
+from typing import Self
 
 from schema.analysis import DocumentType as T
 
 # What the text says anywhere, by weight. Spaces may be missing, as OCR leaves them.
 _PHRASES: dict[T, tuple[tuple[str, float], ...]] = {
-    T.OTHER: (("docket text", 3), ("civil docket for case", 6), ("criminal docket for case", 6)),
+    T.OTHER: (
+        ("docket text", 3), ("civil docket for case", 6), ("criminal docket for case", 6),
+        ("register of actions", 4), ("party information", 2), ("case information", 1),
+        ("docket entries", 3), ("events & orders of the court", 4), ("case summary", 1.5),
+        ("events and hearings", 2), ("financial information", 1), ("docket information", 3),
+    ),
     T.EMAIL: (
         ("original message", 1.5),
         ("sent from my iphone", 3),
@@ -204,6 +211,10 @@ _PHRASES: dict[T, tuple[tuple[str, float], ...]] = {
         ("durable power", 2), ("my agent", 1.5),
     ),
     T.TAX_FORM: (
+        ("form 1099", 3),
+        ("1099-misc", 3),
+        ("form 1040", 3),
+        ("form w-2", 3),
         ("tax calculation", 2),
         ("tax due", 1),
         ("profit or loss from business", 3),
@@ -225,6 +236,13 @@ _PHRASES: dict[T, tuple[tuple[str, float], ...]] = {
     ),
     T.MEDICAL_RECORD: (
         ("sig:", 2),
+        ("referring physician", 2),
+        ("dx", 1),
+        ("pain scale", 1.5),
+        ("pt reports", 2),
+        ("tolerated well", 2),
+        ("plan of care", 2),
+        ("arom", 2),
         ("dea", 1),
         ("dob", 0.5),
         ("hpi", 2),
@@ -289,6 +307,15 @@ _PHRASES: dict[T, tuple[tuple[str, float], ...]] = {
     ),
     T.INVOICE: (
         ("current charges", 2.5),
+        ("repair order", 2.5),
+        ("mileage in", 1),
+        ("part no", 1),
+        ("total charges", 1.5),
+        ("contractual adjustment", 2),
+        ("patient payment", 1.5),
+        ("paying by credit card", 2.5),
+        ("separate bill", 1),
+        ("account balance", 1),
         ("service address", 2),
         ("kwh", 2),
         ("please pay", 1),
@@ -423,26 +450,42 @@ _FORM_NUMBER = re.compile(r"(?:^|\n)\s{0,20}(?:Form|FORM)\s{1,2}[A-Z0-9][A-Z0-9-
 
 
 @lru_cache(maxsize=1024)
-def _phrase(words: str) -> re.Pattern[str]:
+def _phrase(words: str) -> tuple[str, re.Pattern[str]]:
     spaced = r"\s{0,3}".join(re.escape(word) for word in words.split())
     left = r"\b" if words[0].isalnum() else ""
     right = r"\b" if words[-1].isalnum() else ""
-    return re.compile(left + spaced + right, re.IGNORECASE)
+    return "".join(words.split()), re.compile(left + spaced + right, re.IGNORECASE)
 
 
-def _place(words: str, texts: Sequence[str]) -> float:
+@dataclass(frozen=True)
+class _Searched:
+    """A page's text, and the same in small letters without spaces: most phrases are not there."""
+
+    text: str
+    squashed: str
+
+    @classmethod
+    def of(cls, text: str) -> Self:
+        return cls(text, "".join(text.lower().split()))
+
+    def has(self, words: str) -> bool:
+        squashed, pattern = _phrase(words)
+        return squashed in self.squashed and bool(pattern.search(self.text))
+
+
+def _place(words: str, pages: Sequence[_Searched]) -> float:
     """Where a phrase stands: 1 on the first page, half on another, which may be an attachment."""
-    pattern = _phrase(words)
-    if texts and pattern.search(texts[0]):
+    if pages and pages[0].has(words):
         return 1.0
-    return 0.5 if any(pattern.search(text) for text in texts[1:]) else 0.0
+    return 0.5 if any(page.has(words) for page in pages[1:]) else 0.0
 
 
 def phrase_scores(texts: Sequence[str]) -> dict[T, float]:
     """How much the words of the pages speak for each type."""
     scores: dict[T, float] = {}
+    searched = [_Searched.of(text) for text in texts]
     for kind, phrases in _PHRASES.items():
-        score = sum(weight * _place(words, texts) for words, weight in phrases)
+        score = sum(weight * _place(words, searched) for words, weight in phrases)
         if score:
             scores[kind] = score
     first = texts[0] if texts else ""

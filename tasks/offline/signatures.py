@@ -60,6 +60,14 @@ def signature_lines(page: Page) -> Iterator[Span]:
         yield firm
 
 
+_MATTERS = frozenset({"estate", "subject", "ward", "trust", "decedent"})
+_SAYS = re.compile(
+    rf"^[ ]{{0,8}}(?:1\.[ ]{{1,4}})?(?P<name>{NAME}),? (?:states|alleges|petitions|represents|shows|"
+    r"respectfully|being)\b",
+    re.MULTILINE,
+)
+
+
 def in_sentences(page: Page, known: set[str], kind: DocumentType) -> Iterator[Party]:
     """`Petitioner Mary Smith alleges`, `I, Jane Doe, declare`."""
     for match in islice(_NAME_THEN_ROLE.finditer(page.text[:10_000]), 20):
@@ -72,6 +80,11 @@ def in_sentences(page: Page, known: set[str], kind: DocumentType) -> Iterator[Pa
         if role not in known and " " in name:
             known.add(role)
             yield Party(name=shorten(name, 200), role=role)
+    if kind is DocumentType.PLEADING and known <= _MATTERS and re.search(r"(?i:petition)", page.text[:3000]):
+        says = _SAYS.search(page.text[:10_000])
+        name = name_only(says["name"]) if says else ""
+        if " " in name:
+            yield Party(name=shorten(name, 200), role="petitioner")
     if kind is not DocumentType.AFFIDAVIT:
         return
     text = page.text[:10_000]

@@ -117,9 +117,13 @@ class Page:
         """Running text in sentences; a line that stands alone is one sentence."""
         return list(self._sentences())
 
+    @cached_property
+    def _sentence_starts(self) -> list[int]:
+        return [sentence.start for sentence in self.sentences]
+
     def sentence_at(self, offset: int) -> Span:
         """The sentence that holds `offset`, or else its line."""
-        index = bisect_right([s.start for s in self.sentences], offset) - 1
+        index = bisect_right(self._sentence_starts, offset) - 1
         if index >= 0 and offset < self.sentences[index].end:
             return self.sentences[index]
         return self.lines[self.line_index(offset)]
@@ -210,7 +214,8 @@ def _without_line_numbers(text: str) -> str:
 
 _COMMON = {
     "en": """the of and to in that is for on by with this shall was be from at are
-             invoice statement balance account total date""",
+             invoice statement balance account total date
+             subtotal tax cash change due paid payment""",
     "de": """der die das und ist den dem nicht von zu mit für auf ein eine wird des
              rechnung betrag datum konto summe""",
     "fr": """le la les et est des du une dans pour que qui par sur au vous nous ce

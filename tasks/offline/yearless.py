@@ -42,7 +42,8 @@ _BESIDE_A_SUM = re.compile(
     r"(?=[ ]{1,20}-?\$?[0-9][0-9,]{0,9}\.[0-9]{2}\b)"
 )
 _IN_PROSE = re.compile(
-    r"\b(?:on|by|due|visit|appt|appointment|"
+    r"\b(?:on|by|due|visit|appt|appointment|missed|f/u|follow-?up|seen|no-?show|call(?:ed)?|recheck|"
+    r"rec'?d|received|sent|faxed|mailed|signed|approved|paid|returned|by (?-i:[A-Z]{2,3})|"
     r"since|until|through|before|after|dated?)(?: about)?:?\s{1,2}"
     r"(?P<a>[0-9]{1,2})/(?P<b>[0-9]{1,2})(?![0-9/%\"'])"
     r"(?!\s{0,2}(?:of|inch|in\.|miles?|share|interest|majority|hours?|tea|table|cups?|scale)\b)",
