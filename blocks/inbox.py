@@ -194,8 +194,9 @@ def put_in_inbox(storage: Bucket, path: Path, key: str, content: Content, origin
     for name in (key, beside(key, content.sha256)):
         stored = find_object(storage, name)
         if stored is None:
-            if _put_first(storage, path, name, content, origin):
-                return Put(find_object(storage, name) or _as_put(name, content), new=True)
+            if (etag := _put_first(storage, path, name, content, origin)) is not None:
+                put = StoredObject(name, etag, content.size_bytes, content.sha256)
+                return Put(put, new=True)
             stored = find_object(storage, name)  # somebody was faster, perhaps with this very file
         if stored is not None and stored.holds(content):
             return Put(stored, new=False)
@@ -220,24 +221,20 @@ def beside(key: str, mark: str) -> str:
     return str(path.with_name(f"{path.stem}.{mark[:16]}{path.suffix}"))
 
 
-def _as_put(key: str, content: Content) -> StoredObject:
-    """What was stored, though it is overwritten or gone by now."""
-    return StoredObject(key, content.md5, content.size_bytes, content.sha256)
-
-
-def _put_first(storage: Bucket, path: Path, key: str, content: Content, origin: Origin) -> bool:
-    """Upload the file if nothing lies under `key`; False if something does by now."""
+def _put_first(
+    storage: Bucket, path: Path, key: str, content: Content, origin: Origin
+) -> str | None:
+    """Upload the file if nothing lies under `key`; its ETag, None if something does by now."""
     metadata = {**origin.metadata(), "sha256": content.sha256}
     put = _put_whole if content.size_bytes <= PART_BYTES else _put_in_parts
     try:
-        put(storage, path, key, content, metadata, _IF_NEW)
+        return put(storage, path, key, content, metadata, _IF_NEW)
     except ClientError as error:
         if _status(error) in {409, 412}:  # 409: two at the very same moment, says AWS
-            return False
+            return None
         if _status(error) != 501:
             raise
-        put(storage, path, key, content, metadata, {})
-    return True
+        return put(storage, path, key, content, metadata, {})
 
 
 def _put_whole(
@@ -247,9 +244,9 @@ def _put_whole(
     content: Content,
     metadata: Mapping[str, str],
     condition: _Condition,
-) -> None:
+) -> str:
     with path.open("rb") as file:
-        storage.client().put_object(
+        put = storage.client().put_object(
             Bucket=storage.bucket,
             Key=key,
             Body=file,
@@ -257,6 +254,7 @@ def _put_whole(
             Metadata=metadata,
             **condition,
         )
+    return put["ETag"].strip('"')
 
 
 def _put_in_parts(
@@ -266,7 +264,7 @@ def _put_in_parts(
     content: Content,
     metadata: Mapping[str, str],
     condition: _Condition,
-) -> None:
+) -> str:
     """One part at a time, so that many large files at once fit into a small server's memory.
 
     By hand, because boto3's `upload_file` knows no condition.
@@ -284,13 +282,14 @@ def _put_in_parts(
                 Bucket=bucket, Key=key, UploadId=upload_id, PartNumber=number, Body=part
             )
             parts.append({"PartNumber": number, "ETag": sent["ETag"]})
-        client.complete_multipart_upload(
+        done = client.complete_multipart_upload(
             Bucket=bucket,
             Key=key,
             UploadId=upload_id,
             MultipartUpload={"Parts": parts},
             **condition,
         )
+    return done["ETag"].strip('"')
 
 
 @contextmanager
