@@ -26,9 +26,16 @@ _DEFINED_TERM = re.compile(
     re.IGNORECASE,
 )
 _SIDE_BEGINS = re.compile(
-    r"(?:^\s{0,12}|:\s{1,4}|\b(?:between|and|undersigned|by|from|to|of|order of|I|appoint|designate|discharge)\b:?,?"
-    r"\s{1,4})(?=[A-Z])"
+    r"(?:^[ ]{0,12}|:\s{1,4}|"
+    r"\b(?:between|and|undersigned|by|from|to|of|order of|I|appoint|designate|discharge)\b:?,?"
+    r"\s{1,4})(?=[A-Z])",
+    re.MULTILINE,
 )
+_NO_SIDE = re.compile(
+    r"(?:This|The|That|KNOW|Know|County|State|City|Section|Agreement|DECLARATION)\b|.*[0-9]|"
+    r".* (?:AGREEMENT|LEASE|DEED|NOTE|CLAIMS)$"
+)
+"""A heading, a place or a clause, where a side's name could stand."""
 _PARAGRAPH = re.compile(r"\n[ \t]{0,60}\n(?=.)")
 _OF_A_DEED = re.compile(
     rf"(?P<name>{NAME}), {{0,2}}(?:the |as )?(?P<role>grantor|grantee|trustor|beneficiary|"
@@ -110,5 +117,5 @@ def _granting(text: str) -> Iterator[Party]:
 def _is_named(text: str) -> bool:
     """Whether this can be a side's name: capitals throughout, and not a place or a clause."""
     words = [w for w in text.split() if w.lower() not in {"of", "and", "the", "&", "de", "van"}]
-    placed = re.match(r"(?:(?:This|The|That|KNOW|Know|County|State|City|Section|Agreement)\b|.*[0-9])", text)
+    placed = _NO_SIDE.match(text)
     return len(words) >= 2 and not placed and all(not w[0].islower() for w in words)

@@ -4,8 +4,9 @@ import re
 from collections.abc import Iterator
 
 from schema.analysis import Party
+from tasks.offline.matters import IN_RE, RIGHT_COLUMN
 from tasks.offline.naming import ORGANISATION, split_names, trimmed
-from tasks.offline.text import Page, is_capitals, shorten
+from tasks.offline.text import Page, shorten
 
 _ROLES = (
     r"(?:third-party |cross-?|counter-?)?(?:plaintiff|defendant|petitioner|respondent|appellant|"
@@ -22,46 +23,19 @@ _VERSUS_INSIDE = re.compile(r"[\s,](?:v|vs|V|VS)\.\s|\s-\s?(?:against|v\.?)\s?-\
 _VERSUS_LINE = re.compile(
     r"^\W{0,3}(?:v|vs|versus|-?\s?against\s?-?|-\s?v\.?\s?-|gegen)\W{0,3}$", re.IGNORECASE
 )
-_RIGHT_COLUMN = re.compile(
-    r"\)|§|\||\s{3,}(?=\S)|\b(?:case|cause|civil|docket|file|index|probate)\s{0,2}(?:action\s)?"
-    r"(?:no|number|#)\b|\bNo\.\s|\bHon\.|\bJudge\b|\bDept\b",
-    re.IGNORECASE,
-)
 _COURT = re.compile(
     r"\bcourt\b|\bdivision\b|\b(?:county|district|state|commonwealth) of\b[^,]{0,80}$|"
     r"\bfiled\b|\bclerk\b|\battorneys? (?:for|at)\b|\btel(?:ephone)?\b|\bfax\b|@|\b[0-9]{5}\b",
     re.IGNORECASE,
 )
 _PHONE = re.compile(r"(?<![0-9])\(?[0-9]{3}\)?[ .-][0-9]{3}[.-][0-9]{4}(?![0-9])")
-_DECEASED_BELOW = re.compile(r"^\W{0,60}deceased\s{0,40}(?:$|[)§|,.])", re.IGNORECASE | re.MULTILINE)
-_CITED = re.compile(r",?\s{1,3}[0-9]{1,4}\s[A-Z]")
 _SUBJECT_LABEL = re.compile(r"^(?:re|subject)\s?:\s{0,3}", re.IGNORECASE)
 _COUNSEL = re.compile(r"\b(?:attorneys?|counsel) (?:for|at)\b", re.IGNORECASE)
 _CAPTION_OPENS = re.compile(r"^in (?:re|the matter)\b|\bof$", re.IGNORECASE)
-_IN_RE = re.compile(
-    r"(?:\bin\s{1,3}re\b:?|\b(?:in\s{1,3}the\s{1,3})?matter\s{1,3}of\b:?)\s{1,6}"
-    r"(?:the\s{1,3})?(?:(?P<what>estate|marriage|guardianship|conservatorship|adoption|trust)"
-    r"\s{1,4}of:?\s{1,6}(?:the\s)?)?(?P<name>[^\n,);:(|§]{2,90})",
-    re.IGNORECASE,
-)
-_ESTATE_LINE = re.compile(
-    r"^[ ]{0,20}(?P<what>estate)\s{1,3}of:?\s{1,4}(?P<name>[^\n,);:(|§]{2,90})",
-    re.IGNORECASE | re.MULTILINE,
-)
-_NAME_BELOW = re.compile(
-    r"^(?:the )?(?P<what>estate|marriage|guardianship|conservatorship|adoption|trust) of$",
-    re.IGNORECASE,
-)
-_SUBJECT_ROLES = {"estate": "estate", "marriage": "spouse", "guardianship": "ward",
-                  "conservatorship": "conservatee", "trust": "trust"}  # fmt: skip
-_ONLY_A_RESPONDENT = re.compile(r"\bremoval proceedings\b", re.IGNORECASE)
-_ALIEN = re.compile(
-    r"^[ ]{0,8}RE:[ ]{1,6}(?P<name>[A-Z][A-Z' -]{1,30},[ ][A-Z][A-Z'. -]{1,40}?)[ ]{0,3}$",
-    re.MULTILINE,
-)
 _BETWEEN_LINE = re.compile(r"^(?:b ?e ?t ?w ?e ?e ?n|-?\s?and\s?-?)\W{0,3}$", re.IGNORECASE)
 _AND_UNKNOWN = re.compile(
-    r"[;,]?\s(?:and\s)?(?:(?:JOHN |JANE )?(?:DOES?|ROES?)|(?:ABC|XYZ) (?:CORP\w*|COMPAN\w+|ENTIT\w+))"
+    r"[;,]?\s(?:and\s)?"
+    r"(?:(?:JOHN |JANE )?(?:DOES?|ROES?)|(?:ABC|XYZ) (?:CORP\w*|COMPAN\w+|ENTIT\w+))"
     r"\.?\s(?:[0-9IVX]|NOS?\.?|ONE)[^;,]{0,40}[;,]?"
 )
 _NEXT_COMPANY = re.compile(
@@ -105,7 +79,7 @@ def caption(page: Page) -> Iterator[Party]:
         blank = False
     if before_versus is None:
         # A marriage has two sides and no `v.`; roles in running text are no caption.
-        in_matter = _IN_RE.search(page.text[:3000])
+        in_matter = IN_RE.search(page.text[:3000])
         yield from sides if (in_matter or between) and len({s.role for s in sides}) > 1 else ()
     elif sides:
         yield from sides
@@ -144,7 +118,7 @@ def _caption_lines(head: str) -> Iterator[str]:
         if unwritten or _is_right_of_the_parties(raw, line):
             yield ""
             continue
-        cut = _RIGHT_COLUMN.search(line)
+        cut = RIGHT_COLUMN.search(line)
         line = line[: cut.start()] if cut else line
         line = _ROLE_INSIDE.sub(lambda m: f",\n{m['role']}\n", f"{line} ")
         line = _VERSUS_INSIDE.sub("\nv.\n", line)
@@ -159,65 +133,6 @@ def _caption_lines(head: str) -> Iterator[str]:
 def _is_right_of_the_parties(raw: str, line: str) -> bool:
     indent = len(raw) - len(raw.lstrip())
     return indent >= _RIGHT_HALF and not _ROLE_LINE.match(line) and not _VERSUS_LINE.match(line)
-
-
-def in_re(page: Page) -> Iterator[Party]:
-    """Whom a matter is about: an estate, a ward, the spouses of a marriage."""
-    head = page.text[:3000]
-    match = _IN_RE.search(head) or _ESTATE_LINE.search(head)
-    if match is None:
-        alien = _ALIEN.search(head) if _ONLY_A_RESPONDENT.search(head) else None
-        if alien:
-            yield Party(name=trimmed(alien["name"]), role="respondent")
-        return
-    name, what = trimmed(_RIGHT_COLUMN.split(match["name"])[0]), (match["what"] or "").lower()
-    if name == trimmed(match["name"]) and head[match.end() : match.end() + 1] == ":":  # `Estate of Ann Doe Account: 17`
-        name = name.rsplit(" ", 1)[0]
-    begun = _NAME_BELOW.match(name)
-    below_it = not name
-    if begun or not name:
-        what = begun["what"].lower() if begun else what
-        if what == "marriage":
-            yield from _spouses_below(head[match.end() :])
-            return
-        lines = (line.strip(" :*") for line in head[match.end() :].split("\n")[1:6])
-        below = (cell for line in lines if (cell := _RIGHT_COLUMN.split(line)[0].strip()))
-        name = trimmed(re.split(r",\s(?i:deceased|an?\s)", next(below, ""))[0])
-    cited = _CITED.match(head[match.end() :][:12])
-    if not name[:1].isupper() or len(name.split()) > 10 or cited:
-        return
-    role = _SUBJECT_ROLES.get(what, "subject")
-    if role == "subject" and _ONLY_A_RESPONDENT.search(head):
-        role = "respondent"
-    tail = head[match.end() : match.end() + 40].lower()
-    if not what and "debtor" in tail:
-        role = "debtor"
-    if what == "marriage":
-        for spouse in re.split(r"\s(?:and|AND|&)\s", name)[:2]:
-            yield Party(name=shorten(spouse, 200), role=role)
-    elif what == "estate" and below_it and _DECEASED_BELOW.search(head[match.end() :][:600]):
-        yield Party(name=shorten(name, 200), role="decedent")
-    elif what in {"estate", "trust"}:
-        prefix = what.upper() + " OF" if is_capitals(name) else what.capitalize() + " of"
-        yield Party(name=shorten(f"{prefix} {name}", 200), role=role)
-    else:
-        yield Party(name=shorten(name, 200), role=role)
-
-
-def _spouses_below(text: str) -> Iterator[Party]:
-    """The names above and below an `and`, in the left column of a caption without roles."""
-    cells = [_trim(_RIGHT_COLUMN.split(line)[0]) for line in text.split("\n")[:9]]
-    written = [cell for cell in cells if cell]
-    joined = next((i for i, cell in enumerate(written) if cell.lower() == "and"), 0)
-    if not 0 < joined < len(written) - 1:
-        return
-    for name in (written[joined - 1], written[joined + 1]):
-        if is_capitals(name) and 2 <= len(name.split()) <= 5:
-            yield Party(name=shorten(name, 200), role="spouse")
-
-
-def _trim(cell: str) -> str:
-    return trimmed(cell.strip(" :"))
 
 
 def a_v_b(page: Page) -> Iterator[Party]:

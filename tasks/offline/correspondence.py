@@ -54,7 +54,8 @@ _SIGNS_AS = re.compile(
     r"(?P<role>Landlord|Lessor|Owner|Trustee|Executor|Lender)\)?\.?$"
 )
 _STREET = re.compile(
-    r"^(?:(?:(?:Flat|Apt\.?|Unit|Suite) \w{1,5}, ?)?[0-9]{1,6}(?:-[0-9]+)? [A-Z][\w.' -]{2,60}|P\.? ?O\.? Box .{1,30})"
+    r"^(?:(?:(?:Flat|Apt\.?|Unit|Suite) \w{1,5}, ?)?[0-9]{1,6}(?:-[0-9]+)? [A-Z][\w.' -]{2,60}|"
+    r"P\.? ?O\.? Box .{1,30})"
     r"(?:,.{0,80}|\s{3,}.{0,60})?$",
     re.IGNORECASE,
 )
@@ -171,7 +172,8 @@ def _addressee(page: Page, kind: DocumentType) -> Iterator[str]:
         if index < (3 if kind is not DocumentType.BANK_STATEMENT else 1):
             continue
         for line in reversed(lines[max(0, index - 4) : index]):
-            name = _TITLE.sub("", trimmed(NEXT_COLUMN.split(line)[0]))
+            name = trimmed(NEXT_COLUMN.split(line)[0])
+            name = _TITLE.sub("", name) if kind is DocumentType.BANK_STATEMENT else name
             skipped = _NOT_ADDRESSED.search(name) or any(c.isdigit() for c in name)
             if not skipped and PROPER_LINE.match(name) and len(name.split()) >= 2:
                 if any(name in before for before in lines[: min(2, index)]):

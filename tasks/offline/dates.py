@@ -22,11 +22,17 @@ _ROLES: tuple[tuple[str, str], ...] = (
     ("period", r"statement period|billing period|period covered|\bperiod\b|for the month of"),
     ("recorded", r"\brecorded\b|\brecording date\b"),
     ("printed", r"\bprinted(?: on)?\b|\bprint date\b|\brun date\b|https?://\S{4,300}\s{0,80}$"),
-    ("begins", r"\b(?:commencement|(?:approximate )?start(?:ing)?|beginning|move-?in|possession) date"),
+    (
+        "begins",
+        r"\b(?:commencement|(?:approximate )?start(?:ing)?|beginning|move-?in|possession) date",
+    ),
     ("ends", r"\b(?:approximate )?completion date|\bcompleted by\b"),
     ("issued", r"date of issue|d[eé]livrance|expedici[oó]n|fecha de emisi[oó]n|data di rilascio"),
     ("expires", r"date of expir\w{1,7}|caducidad|g[uü]ltig bis|data di scadenza"),
-    ("born", r"date\s?of\s?birth|\bbirth\s?date\b|\bd\.?o\.?b\b|\bborn\b|naissance|nacimiento|nascita|geboren"),
+    (
+        "born",
+        r"date\s?of\s?birth|\bbirth\s?date\b|\bd\.?o\.?b\b|\bborn\b|naissance|nacimiento|nascita|geboren",
+    ),
     ("died", r"date\s?of\s?death|\bdied\b|\bdeath\b|passed away|\bdeceased\b"),
     ("incident", r"date\s?of\s?(?:incident|accident|loss|injury)|date(?:/time)? occurred"),
     ("incident", r"(?:incident|accident|collision|crash|loss|injury) date"),
@@ -40,7 +46,11 @@ _ROLES: tuple[tuple[str, str], ...] = (
     ("job date", r"\b(?:job|work|delivery|ship(?:ping|ped)?|order) date\b"),
     ("married", r"\bmarried\b|\bmarriage\b"),
     ("separated", r"\bseparat(?:ed|ion)\b"),
-    ("hearing", r"\bdate and time\b|\bhearing\b|\bappear(?:ance)?\b|\bset\s?for\b|\bconference\b|oral argument"),
+    (
+        "hearing",
+        r"\bdate and time\b|\bhearing\b|\bappear(?:ance)?\b|\bset\s?for\b|\bconference\b|"
+        r"oral argument",
+    ),
     ("trial", r"\btrial\b"),
     ("deposition", r"\bdeposition\b"),
     (
@@ -80,7 +90,7 @@ _SIGNING = re.compile(r"\b(?:this(?: the)?|as of|made on)\s{0,2}$", re.IGNORECAS
 _RANGE_OPENS = re.compile(r"\bfrom\s{1,3}$", re.IGNORECASE)
 _RANGE_GOES_ON = re.compile(r"\s{0,3}(?:through|thru|to|until|-)\s", re.IGNORECASE)
 _OF_ANOTHER_PAPER = re.compile(
-    r"(?<!this )(?<!above )(?<!this lease )\b(?:letters?|notice|deed|deed of trust|statement|application|order|"
+    r"(?<!this )(?<!above )\b(?:letters?|notice|deed|deed of trust|statement|application|order|"
     r"invoice|report|will|e-?mail|petition|check|cheque|mortgage|note|decision|memo|"
     r"contract|certificate|proposal|estimate|lease|trust|tag|affidavit|judgment|decree|"
     r"correspondence|bill|quote|quotation|policy|permit|subpoena|summons|complaint|"

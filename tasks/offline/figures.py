@@ -33,7 +33,8 @@ _ROW_ENDS = re.compile(r"^[\s)*|]{0,8}(?:CR|DR|[A-Z]{1,2})?\s{0,4}$")
 _NOT_MONEY = re.compile(
     r"(?<![0-9]\s)\b(?:hours?|hrs|qty|quantity|units?|feet|ft|acres?|lots?|weight|wt|kg|lbs?|miles?|"
     r"odometer|mileage|population|square|sq|score|gpa|age|years?|page|section|rev|version|degrees?|"
-    r"time|sf|yield|mi|km|kwh|gal(?:lons)?|usage|reading|exchange rate|apr|(?<=[A-Za-z])%|§+|rules?|sec|p|r|art|"
+    r"time|sf|yield|mi|km|kwh|gal(?:lons)?|usage|reading|exchange rate|apr|"
+    r"(?<=[A-Za-z])%|§+|rules?|sec|p|r|art|"
     r"stat|code|ann|exhibit|ex|chapter|para|clause|no)\s{0,3}[:.]{0,40}\s{0,20}$",
     re.IGNORECASE,
 )
@@ -93,9 +94,7 @@ def bare_sums(
             if figure.match is None:
                 continue
             beside = index in signed and place == 0 and _ends_its_cell(page, index, figure)
-            if beside or _is_money(
-                page, index, figure, place, len(row), columns, kind, sum_ends
-            ):
+            if beside or _is_money(page, index, figure, place, len(row), columns, kind, sum_ends):
                 value = value_of(figure.match)
                 if value is not None:
                     yield WrittenSum(figure.start, figure.end, value, currency)

@@ -78,11 +78,14 @@ _DESCRIBES = re.compile(
 _NOT_A_NAME = re.compile(
     r"\b(?:name|date|address|street|county|state of|city|court|number|signature|phone|birth|sex|"
     r"race|relationship|title|see|none|unknown|same|attached|page|party|parties|shall|copy|form|"
-    r"law|report|deed|agreement|contract|lease|warranty|quitclaim|consideration|department of|information|order|case|initial|last|first|middle)\b",
+    r"law|report|deed|agreement|contract|lease|warranty|quitclaim|consideration|"
+    r"department of|information|order|case|initial|last|first|middle)\b",
     re.IGNORECASE,
 )
 _BESIDE_NUMBER = re.compile(r"\b(?:MRN|DOB|D\.O\.B|Date of Birth|NHS N)", re.IGNORECASE)
-_EXPLAINS = re.compile(r"^\(?(?:full legal name|name (?:and|&)|address|print|please)", re.IGNORECASE)
+_EXPLAINS = re.compile(
+    r"^\(?(?:full legal name|name (?:and|&)|address|print|please)", re.IGNORECASE
+)
 _NAME_LABEL = re.compile(
     r"^(?:full |legal |full legal )?name(?:\s?[:(]\s?last, first.{0,20})?\s?:?"
     r"(?:\s{2}(?P<value>\S.{2,60}))?$",

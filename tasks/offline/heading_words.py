@@ -239,7 +239,8 @@ _TABLE: tuple[tuple[str, T], ...] = (
         T.BANK_STATEMENT,
     ),
     (
-        "member statement|credit card statement|brokerage statement|statement of accounts|statement of your account",
+        "member statement|"
+        "credit card statement|brokerage statement|statement of accounts|statement of your account",
         T.BANK_STATEMENT,
     ),
     (
@@ -329,7 +330,8 @@ _TABLE: tuple[tuple[str, T], ...] = (
     (
         "police report|arrest report|offense report|offence report|crime report|"
         "case supplement|booking report|booking sheet|custody record|general occurrence|"
-        "incident investigation report|occurrence report|supplemental report|supplementary report|offense incident|"
+        "incident investigation report|"
+        "occurrence report|supplemental report|supplementary report|offense incident|"
         "incident offense",
         T.POLICE_REPORT,
     ),

@@ -8,7 +8,8 @@ from tasks.offline.text import plain, shorten
 DESCRIPTION = re.compile(
     r",?\s{1,3}(?:an? (?:individual|[A-Z]?[a-z]{2,20} (?:corporation|company|limited|partnership|"
     r"individual|resident)|corporation|limited|minor|married|partnership|nonprofit)|"
-    r"individually|et al|h/w|his wife|her husband|husband and wife|wife and husband|as (?:trustee|executor|administrator)|by and through|"
+    r"individually|et al|h/w|his wife|her husband|husband and wife|wife and husband|"
+    r"as (?:trustee|executor|administrator)|by and through|"
     r"doing business as|d/b/a)\b.{0,200}",
     re.IGNORECASE,
 )

@@ -38,8 +38,19 @@ _MAIL_HEAD = 900
 """Letters within which a mail says when it was sent, before any that it answers."""
 _DECIDING_ELSE = ("dated", "issued", "sent", "signed", "filed", "sworn")
 _NEVER_THE_DATE = frozenset(
-    {"hearing", "trial", "deposition", "due", "born", "died", "expires", "transaction", "incident",
-     "begins", "ends"}
+    {
+        "hearing",
+        "trial",
+        "deposition",
+        "due",
+        "born",
+        "died",
+        "expires",
+        "transaction",
+        "incident",
+        "begins",
+        "ends",
+    }
 )
 
 

@@ -6,10 +6,11 @@ from itertools import islice
 
 from schema.analysis import DocumentType, Party
 from tasks.offline.agreements import contract_sides
-from tasks.offline.captions import a_v_b, caption, in_re
+from tasks.offline.captions import a_v_b, caption
 from tasks.offline.correspondence import contractor_at_the_head, corresponding
 from tasks.offline.declared import declared
 from tasks.offline.forms import labelled_parties
+from tasks.offline.matters import in_re
 from tasks.offline.signatures import in_sentences
 from tasks.offline.text import Page, is_capitals, plain
 
@@ -88,7 +89,9 @@ def _distinct(parties: Iterable[Party]) -> list[Party]:
         elif seen[key].role in _VAGUE and party.role not in _VAGUE:
             seen[key] = seen[key].model_copy(update={"role": party.role})
     full = [party.name.lower() for party in seen.values() if " " in party.name]
-    surnames = {name.rsplit(" ", 1)[-1] for name in full} | {n.split(",")[0] for n in full if "," in n}
+    surnames = {name.rsplit(" ", 1)[-1] for name in full} | {
+        n.split(",")[0] for n in full if "," in n
+    }
     return [
         party
         for party in seen.values()  # not the subject line's `Doe v. Roe`

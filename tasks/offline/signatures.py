@@ -62,8 +62,8 @@ def signature_lines(page: Page) -> Iterator[Span]:
 
 _MATTERS = frozenset({"estate", "subject", "ward", "trust", "decedent"})
 _SAYS = re.compile(
-    rf"^[ ]{{0,8}}(?:1\.[ ]{{1,4}})?(?P<name>{NAME}),? (?:states|alleges|petitions|represents|shows|"
-    r"respectfully|being)\b",
+    rf"^[ ]{{0,8}}(?:1\.[ ]{{1,4}})?(?P<name>{NAME}),? "
+    r"(?:states|alleges|petitions|represents|shows|respectfully|being)\b",
     re.MULTILINE,
 )
 
@@ -80,7 +80,8 @@ def in_sentences(page: Page, known: set[str], kind: DocumentType) -> Iterator[Pa
         if role not in known and " " in name:
             known.add(role)
             yield Party(name=shorten(name, 200), role=role)
-    if kind is DocumentType.PLEADING and known <= _MATTERS and re.search(r"(?i:petition)", page.text[:3000]):
+    is_petition = kind is DocumentType.PLEADING and "petition" in page.text[:3000].lower()
+    if is_petition and known <= _MATTERS:
         says = _SAYS.search(page.text[:10_000])
         name = name_only(says["name"]) if says else ""
         if " " in name:

@@ -21,9 +21,10 @@ _CURRENCIES = {
 DOLLARS = frozenset({"$", "dollar", "dollars", "bucks", "buck"})
 """Signs and words that any country with dollars uses for its own."""
 _D = OCR_DIGIT
-_ENDS = r"[ \t]*(?:\n|$|[ ]{2}|[,;)])"
+# OCR puts a space after the point; a sentence that ends with a sum does too: `$500. 29 U.S.C.`
+_POINT = rf"(?:[.,]|\.[ \t](?=00|{_D}{{2}}[ \t]{{0,40}}(?:\n|$|[ ]{{2}}|[,;)])))"
 _NUMBER = (
-    rf"(?:{_D}{{1,3}}(?:[,.' ]\s?{_D}{{3}}){{1,4}}(?:[.,]|\.[ \t](?=00|{_D}{{2}}{_ENDS})){_D}{{2}}(?![0-9])"
+    rf"(?:{_D}{{1,3}}(?:[,.' ]\s?{_D}{{3}}){{1,4}}{_POINT}{_D}{{2}}(?![0-9])"
     rf"|{_D}{{1,3}}(?:[,.']{_D}{{3}}){{1,4}}(?![0-9])"
     rf"|{_D}{{1,6}}\.[0-9]{{1,3}}(?=\s?(?:thousand|million|billion|mio|bn|mm|[mk])\b)"
     rf"|0?\.[0-9]{{3,4}}(?![0-9])"
@@ -36,7 +37,8 @@ _SCALE = r"(?:\s?(?P<scale>thousand|million|billion|mio|bn|mm|[mk])(?![A-Za-z]))
 _TRAILING = r"(?P<trailing>\s?CR\b|-(?=\s{0,3}(?:$|\n|[ ]{2})|[ ][A-Za-z]|[ ][0-9]))?"
 _BEFORE = re.compile(
     r"(?P<minus>(?<![0-9A-Za-z])-|(?<![0-9A-Za-z]\s)(?<![0-9A-Za-z])-\s)?"
-    r"(?:(?<![A-Za-z])|(?-i:(?<=[a-z]))(?=[$€£]))(?P<currency>US\s?\$|(?-i:CA?|CDN|CAD ?|AU?|USD ?)\$|\$|€|£|¥|₹|"
+    r"(?:(?<![A-Za-z])|(?-i:(?<=[a-z]))(?=[$€£]))"
+    r"(?P<currency>US\s?\$|(?-i:CA?|CDN|CAD ?|AU?|USD ?)\$|\$|€|£|¥|₹|"
     rf"USD|EUR|GBP|CHF|CAD|AUD|NZD|JPY|INR|MXN)\s{{0,2}}(?P<inner>-\s?|\((?=[0-9.,]{{1,14}}\)))?"
     rf"(?P<number>{_NUMBER}){_SCALE}"
     rf"(?:\s?(?P<code>USD|CAD|AUD|NZD|CDN)(?![A-Za-z]))?{_TRAILING}",

@@ -237,6 +237,12 @@ def test_the_heading_and_the_phrases_decide_the_type(text: str, kind: DocumentTy
         ("PETITION FOR DISSOLUTION OF MARRIAGE", DocumentType.PLEADING),
         ("REPLY TO OPPOSITION", DocumentType.PLEADING),
         ("ANSWERS TO INTERROGATORIES", DocumentType.DISCOVERY),
+        ("ANSWERS TO FORM A UNIFORM INTERROGATORIES", DocumentType.DISCOVERY),
+        ("NOTICE TO PLEAD\n\nANSWER TO COMPLAINT WITH NEW MATTER", DocumentType.ANSWER),
+        ("STATEMENT OF HOSPITAL SERVICES", DocumentType.INVOICE),
+        ("DAILY NOTE / PROGRESS REPORT", DocumentType.MEDICAL_RECORD),
+        ("ASSIGNMENT OF MORTGAGE", DocumentType.DEED),
+        ("CERTIFICATION OF TRUST", DocumentType.WILL),
         ("PLAINTIFF'S FIRST REQUESTS FOR PRODUCTION", DocumentType.DISCOVERY),
         ("DEPOSITION OF JANE DOE", DocumentType.TRANSCRIPT),
         ("NOTICE OF DEPOSITION OF JANE DOE", DocumentType.NOTICE),
@@ -464,6 +470,9 @@ def test_the_country_or_the_form_says_whether_the_day_comes_first(cue: str, on: 
         ("He wrote on May 3 and again on May 9, 2024", [3, 9]),
         ("I paid her on 5/2", [2]),
         ("The deposit is due 5/1", [1]),
+        ("Missed 5/3 (no ride); MD f/u 5/9", [3, 9]),
+        ("OFFICE USE: approved by RG 5/9", [9]),
+        ("Pain 3/10 at rest, MMT 3/5, roof 5/12 pitch", []),
         ("Strength 5/5, open 24/7, on 1/2 of the land", []),
         ("due every May 5", []),
         ("May 5 of each year", []),
@@ -523,6 +532,10 @@ def test_the_line_numbers_of_pleading_paper_are_not_read() -> None:
         ("Less deductible ($500.00)", "-500.00", "USD"),
         ("the sum of Five Dollars ($5.00)", "5.00", "USD"),
         ("a loss of $(500.00)", "-500.00", "USD"),
+        ("lost wages, less disability benefits paid\nof ($500.00)", "-500.00", "USD"),
+        ("sales exceed $500,000. 29 U.S.C. § 203", "500000", "USD"),
+        ("a fee of $1,250. 00 was paid", "1250.00", "USD"),
+        ("fixed at$6,314.01 as of today", "6314.01", "USD"),
         ("$1,200 CAD", "1200", "CAD"),
         ("Toronto, Ontario M5V 2T6: $200.00", "200.00", "CAD"),
     ],
@@ -530,6 +543,32 @@ def test_the_line_numbers_of_pleading_paper_are_not_read() -> None:
 def test_a_sum_is_read_with_its_currency(text: str, value: str, currency: str) -> None:
     (amount,) = analysed(text).amounts
     assert (amount.value, amount.currency) == (Decimal(value), currency)
+
+
+@pytest.mark.parametrize(
+    ("text", "number"),
+    [
+        ("IMMIGRATION COURT\nFile No.: A 202-440-115", "A 202-440-115"),
+        ("IMMIGRATION COURT\nLEAD FILE: 261-414-332", "261-414-332"),
+        ("Receipt Number   | Case Type\nSRC2090761443    | I130", "SRC2090761443"),
+        ("ONTARIO           Court File Number\nSuperior Court     FC-23-0000337",
+         "FC-23-0000337"),
+        ("CIRCUIT COURT    CASE NO.\n6th CIRCUIT       18-871234-DM", "18-871234-DM"),
+        ("Identification No. 83222\nCOURT OF COMMON PLEAS OF ERIE COUNTY\n:  NO. 11233-2018",
+         "11233-2018"),
+        ("CERTIFICATE OF LIVE BIRTH\nSTATE FILE NUMBER 155-21-086911", None),
+    ],
+)  # fmt: skip
+def test_a_case_number_is_read_beside_or_below_its_label(text: str, number: str | None) -> None:
+    assert analysed(text).case_number == number
+
+
+def test_a_company_whose_employee_signs_is_the_sender() -> None:
+    page = (
+        "ACME INSURANCE COMPANY\nPO Box 1\n\nDear Ms. Poe:\n\nWe paid.\n\nSincerely,\n\nTom Roe\n"
+    )
+    assert ("ACME INSURANCE COMPANY", "sender") in parties_of(analysed(f"{page}Claims Adjuster"))
+    assert ("Tom Roe", "sender") in parties_of(analysed(page))
 
 
 def test_a_dash_between_two_sums_makes_neither_negative() -> None:
@@ -548,6 +587,15 @@ def test_a_dash_between_two_sums_makes_neither_negative() -> None:
          ["450.00", "75.00", "525.00"]),
         ("Form 1040 Income Tax Return\n7 Wages . . 7   36,452.\n12 Loss . . 12  (633.)\n"
          "6d Exemptions claimed 1", ["36452", "-633"]),
+        ("RECEIPT\n2 @ 12.99 EA SOIL  25.98\nSUBTOTAL  25.98\nTAX 5.5%  1.43\nTOTAL  27.41",
+         ["12.99", "25.98", "25.98", "1.43", "27.41"]),
+        ("Register of Actions\nFiling fee assessed         435.00\nPayment received      (435.00)\n"
+         "Balance     0.00", ["435.00", "-435.00", "0.00"]),
+        ("LABORATORY REPORT\nFees  1.20\nCharges  5.10\nsee the chart of the lab", []),
+        ("ORDER\nBase support $742.00   Child care   210.00", ["742.00", "210.00"]),
+        ("INVOICE\nDate  Description  Charge  Ins Paid  Adj  Balance\n"
+         "04/02/22  VISIT  245.00  -120.00  -65.00  60.00",
+         ["245.00", "-120.00", "-65.00", "60.00"]),
         ("DEED\nfor $10.00, thence East 125.00 feet, as in Rule 55.01", ["10.00"]),
     ],
 )  # fmt: skip
@@ -581,6 +629,32 @@ def test_a_table_tells_which_of_its_figures_are_money(text: str, values: list[st
         (
             "COURT\nACME LLC,\nPlaintiff,\n-against-\nTOM ROE and NORA ROE,\nDefendants.",
             {("ACME LLC", "plaintiff"), ("TOM ROE", "defendant"), ("NORA ROE", "defendant")},
+        ),
+        (
+            "COURT\nTOM ROE and NORA ROE, h/w,\nPlaintiffs,\nv.\nACME PARKING, INC., ANN LANGE,\n"
+            "JOHN DOES 1-5, and ABC CORPS. 1-5,\nDefendants.",
+            {
+                ("TOM ROE", "plaintiff"),
+                ("NORA ROE", "plaintiff"),
+                ("ACME PARKING, INC.", "defendant"),
+                ("ANN LANGE", "defendant"),
+            },
+        ),
+        (
+            "(610) 555-0112      Attorney for Defendant\n________\nACME LLC      :  COURT\n"
+            "      v.      :\nTOM ROE       :  NO. 2021-01234\n________\n"
+            "DEFENDANT'S ANSWER TO PLAINTIFF'S COMPLAINT",
+            {("ACME LLC", "plaintiff"), ("TOM ROE", "defendant")},
+        ),
+        (
+            "IMMIGRATION COURT\nIn the Matter of:         )\n          )\nANN POE,     )\n"
+            "In Removal Proceedings",
+            {("ANN POE", "respondent")},
+        ),
+        (
+            "Estate of          )   No. 2022P001\n                   )\nANN POE,           )\n"
+            "        Deceased   )\nPETITION FOR PROBATE\nTom Roe states under penalty that:",
+            {("ANN POE", "decedent"), ("Tom Roe", "petitioner")},
         ),
         (
             'LEASE AGREEMENT\nmade between Robert Brown ("Landlord") and Jane Doe ("Tenant").',
@@ -724,6 +798,42 @@ def test_the_number_of_the_next_line_is_not_taken_for_cents() -> None:
             {("ANN POE", "grantor"), ("TOM ROE", "grantee")},
         ),
         (
+            "QUITCLAIM DEED\nFor value received, Ann Poe, a single woman, does hereby remise and "
+            "quitclaim unto Tom Roe and Nora Roe, husband and wife, the land.",
+            {("Ann Poe", "grantor"), ("Tom Roe", "grantee"), ("Nora Roe", "grantee")},
+        ),
+        (
+            "WARRANTY DEED\nmade between ANN POE and BOB POE, husband and wife, Grantors, and\n"
+            "ACME, LLC, a Maine company, Grantee.",
+            {("ANN POE", "grantor"), ("BOB POE", "grantor"), ("ACME, LLC", "grantee")},
+        ),
+        (
+            'RELEASE OF ALL CLAIMS\nthe undersigned, Ann Poe ("Releasor"), does forever discharge '
+            'Tom Roe and Acme Insurance Company ("Releasees") from claims.',
+            {
+                ("Ann Poe", "releasor"),
+                ("Tom Roe", "releasee"),
+                ("Acme Insurance Company", "releasee"),
+            },
+        ),
+        (
+            'DECLARATION OF TRUST\n     Ann Poe, of Pima County, Arizona ("Grantor"), has given to '
+            'Tom Roe ("Trustee") the property.',
+            {("Ann Poe", "grantor"), ("Tom Roe", "trustee")},
+        ),
+        (
+            "PASSPORT\nSurname / Nom\nPOE\nGiven Names / Prenoms\nANN MAY\nSex  F",
+            {("ANN MAY POE", "holder")},
+        ),
+        (
+            "RENTAL APPLICATION\nFull name  Ann Poe          Birth date  1/2/80",
+            {("Ann Poe", "applicant")},
+        ),
+        (
+            "CRASH REPORT\nPrsn. Num. 1   Name: Last, First   POE, ANN M. Injury   A",
+            {("POE, ANN M", "driver")},
+        ),
+        (
             "LAST WILL AND TESTAMENT\nOF\nANN POE\nI, ANN POE, declare this my will.",
             {("ANN POE", "testator")},
         ),
@@ -763,6 +873,20 @@ def test_what_stands_right_of_a_caption_is_no_ones_name() -> None:
         ("POWER OF ATTORNEY\nthe one I signed on May 3, 2010.\nSigned this 5th day of May, 2020",
          2020),
         ("INVOICE\nDate In 5/3/2019   Invoiced 5/5/2020", 2020),
+        ("ANSWER\nIt is admitted that a proposal\ndated May 3, 2010 was signed.\nDate: 5/5/2020",
+         2020),
+        ("MOTION\nThe letter of the physician, dated May 3, 2010, moves the trial to a date after "
+         "June 1, 2020.\nDate: 5/5/2020", 2020),
+        ("COMMERCIAL LEASE\nDate:  May 5, 2020\nCommencement Date:   June 1, 2020", 2020),
+        ("CONTRACT\nOwner(s): Ann May Poe Roe       Date: 5/5/2020\n"
+         "Approximate start date: 6/1/2020", 2020),
+        ("GRANT DEED\nDOC # 2020-011\n          05/12/2020 08:00 AM\nOfficial Records\n"
+         "Dated: May 5, 2020", 2020),
+        ("PASSPORT\nFecha de nacimiento\n01 Feb 1980\nFecha de expedicion\n05 May 2020", 2020),
+        ("BILLING STATEMENT\nStatement Date   Due Date      Amount Due\n"
+         "05/05/2020       06/04/2020    $ 412.18", 2020),
+        ("Register of Actions\nDate Filed: 01/05/2019\nhttps://courts.example.gov/c?id=1   "
+         "5/5/2020 4:12 PM", 2020),
         ("From: A <a@b.c>\nTo: B <b@b.c>\nSubject: x\nDate: Fri, 5 May 2020 09:30:00\n\n"
          "I sent the bills 5/3/2019", 2020),
     ],
