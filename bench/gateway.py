@@ -83,10 +83,12 @@ class Watch:
         times = psutil.Process().cpu_times()
         spent: defaultdict[str, float] = defaultdict(float)
         spent["this bench"] = times.user + times.system
-        for process in processes_of(self.state_dir):
+        # Postgres runs as another user, in processes that are not marked as the stack's.
+        databases = [one for one in psutil.process_iter() if one.name() == "postgres"]
+        for process in {*processes_of(self.state_dir), *databases}:
             with contextlib.suppress(psutil.Error):
                 one = process.cpu_times()
-                line = " ".join(process.cmdline())
+                line = " ".join([process.name(), *process.cmdline()])
                 spent[_role(line)] += one.user + one.system
         return dict(spent)
 

@@ -13,6 +13,7 @@ import logging
 from collections.abc import AsyncGenerator, Awaitable, Callable, Coroutine
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, replace
+from datetime import timedelta
 from typing import Any, Literal
 from uuid import UUID, uuid4
 
@@ -27,12 +28,14 @@ from prefect.settings import get_current_settings
 from pydantic import BaseModel, JsonValue
 from websockets.asyncio.client import connect
 
+from blocks import inbox
 from gateway import (
     access_log,
     app,
     attempts,
     bodies,
     callers,
+    clients,
     connections,
     events,
     headers,
@@ -43,17 +46,22 @@ from gateway import (
     prefect_messages,
     rates,
     surprises,
+    upload_page,
+    uploads,
 )
-from gateway.callers import Caller, KnownFirst, introduce
+from gateway.callers import Caller, KnownFirst, hashed, introduce
 from gateway.prefect_api import JsonObject, OwnRun
 from gateway.prefect_messages import HostEvent
 from gateway.turns import Room
 from schema.host import MAX_RESULT_BYTES
+from schema.lanes import Lane
 from sql import sessions
 from sql.arrivals import SeenObject
+from sql.clients import ApiClient, add_client, revoke_client
 from sql.connection import Connection
 from sql.leases import HeldPage, PageOutcome, release_leases, settle_pages
 from sql.sessions import Attempt, find_attempt
+from sql.upload_links import UploadLink, create_link
 from tests.e2e.conftest import eventually
 from tests.e2e.test_prefect_door import event
 from tests.gateway.conftest import Door, Site, bearer, kept_lines, open_door, read
@@ -324,6 +332,71 @@ async def a_browser_is_sent_here(door: Door) -> None:
     assert "frame-ancestors 'none'" in answer.headers.get("Content-Security-Policy", "")
 
 
+# Uploads
+
+
+PDF = b"%PDF-1.7 "
+
+
+async def a_client(door: Door, name: str) -> str:
+    """A client's token."""
+    token = uuid4().hex
+    async with door.site.database.connect() as db:
+        await add_client(db, name, hashed(token))
+    return token
+
+
+async def upload(door: Door, token: str, content: bytes, path: str) -> httpx.Response:
+    return await door.http.post(
+        "/uploads", params={"path": path}, content=content, headers=bearer(token)
+    )
+
+
+async def a_revoked_client_goes_on(door: Door) -> None:
+    name = uuid4().hex
+    token = await a_client(door, name)
+    async with door.site.database.connect() as db:
+        assert await revoke_client(db, name)
+    assert (await upload(door, token, PDF, "a.pdf")).status_code == 401
+
+
+async def two_files_have_one_name(door: Door) -> None:
+    """Both are kept."""
+    token, path = await a_client(door, "somebody"), f"{uuid4().hex}.pdf"
+    contents = [PDF + b"one", PDF + b"two"]
+    keys = [(await upload(door, token, one, path)).json()["key"] for one in contents]
+    client = door.site.storage.client()
+    bucket = door.site.storage.bucket
+    kept = [client.get_object(Bucket=bucket, Key=key)["Body"].read() for key in keys]
+    assert kept == contents
+
+
+async def a_name_leads_elsewhere(door: Door) -> None:
+    token = await a_client(door, "somebody")
+    assert (await upload(door, token, PDF, "../processed/x")).status_code == 422
+
+
+async def a_link_is_used_again(door: Door) -> None:
+    token = uuid4().hex
+    async with door.site.database.connect() as db:
+        await create_link(
+            db,
+            token_hash=hashed(token),
+            source="telegram",
+            submitted_by="somebody",
+            matter=None,
+            lane=Lane.NOW,
+            note=None,
+            ttl=timedelta(hours=1),
+        )
+    for status in (200, 404):
+        params = {"path": f"{uuid4().hex}.pdf"}
+        answer = await door.http.post(
+            f"/upload/{token}", params=params, content=PDF + token.encode()
+        )
+        assert answer.status_code == status
+
+
 # --- Taking safeguards away
 
 
@@ -468,6 +541,43 @@ def nobody_is_checked(*_: object) -> None:
     return None
 
 
+def with_revoked_clients(patch: pytest.MonkeyPatch) -> None:
+    async def find(db: Connection, token_hash: bytes) -> ApiClient | None:
+        cursor = await db.execute(
+            "select id, name from aseagi.api_clients where token_hash = %s", (token_hash,)
+        )
+        row = await cursor.fetchone()
+        return ApiClient(*row) if row else None
+
+    patch.setattr(clients, "find_client", find)
+
+
+def with_overwriting(patch: pytest.MonkeyPatch) -> None:
+    patch.setattr(inbox, "find_object", lambda *_: None)
+    patch.setattr(inbox, "_IF_NEW", {})
+
+
+def with_any_name(patch: pytest.MonkeyPatch) -> None:
+    patch.setattr(uploads, "inbox_key", lambda path, _: f"uploads/{path}")
+
+
+def with_links_for_ever(patch: pytest.MonkeyPatch) -> None:
+    async def find(db: Connection, token_hash: bytes) -> UploadLink | None:
+        cursor = await db.execute(
+            "select id, source, submitted_by, matter, lane, note from aseagi.upload_links "
+            "where token_hash = %s",
+            (token_hash,),
+        )
+        row = await cursor.fetchone()
+        return UploadLink(*row) if row else None
+
+    async def claim(_db: Connection, _link_id: UUID) -> bool:
+        return True
+
+    patch.setattr(upload_page, "find_link", find)
+    patch.setattr(upload_page, "claim_link", claim)
+
+
 SAFEGUARDS = (
     Safeguard("token first", a_stranger_announces_a_body, read_first),
     Safeguard("attempt revoked", an_earlier_attempt_speaks_up, without_revocation),
@@ -505,6 +615,10 @@ SAFEGUARDS = (
     Safeguard("log: routes", a_path_names_a_document, with_value(access_log, "_route", path_of)),
     Safeguard("log: errors", an_error_quotes_a_document, with_value(surprises, "_places", str)),
     Safeguard("security headers", a_browser_is_sent_here, with_value(headers, "ALWAYS", {})),
+    Safeguard("client revoked", a_revoked_client_goes_on, with_revoked_clients),
+    Safeguard("never over others", two_files_have_one_name, with_overwriting),
+    Safeguard("names that stay", a_name_leads_elsewhere, with_any_name),
+    Safeguard("link works once", a_link_is_used_again, with_links_for_ever),
 )
 
 
