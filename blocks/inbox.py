@@ -125,6 +125,7 @@ def inbox_key(path: str, matter: str | None = None) -> str:
     """The key for a file called `path` (folders allowed) of a matter; raises `BadInput`."""
     if matter is not None:
         check_matter(matter)
+        matter = unicodedata.normalize("NFC", matter)
     path = unicodedata.normalize("NFC", path)
     parts = path.split("/")
     if not path.isprintable():  # control characters, and what is not UTF-8

@@ -200,6 +200,8 @@ class GatewayClient:
         if answer.is_success:
             return answer
         reason = _reason(answer)
+        if answer.status_code == HTTPStatus.TOO_MANY_REQUESTS or answer.is_server_error:
+            raise RetryLater(f"The gateway cannot take files now: {reason}")
         if answer.status_code == HTTPStatus.UNAUTHORIZED:
             raise Misconfigured(f"The gateway refused the token (ASEAGI_TOKEN): {reason}")
         raise BadInput(reason)

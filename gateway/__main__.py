@@ -4,7 +4,6 @@ import argparse
 import contextlib
 import os
 import sys
-import tempfile
 from pathlib import Path
 
 import uvicorn
@@ -19,9 +18,10 @@ def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m gateway", description=__doc__)
     parser.add_argument("--host", default="127.0.0.1", help="address to listen on")
     parser.add_argument("--port", type=int, required=True, help="port to listen on")
-    parser.add_argument("--spool", type=Path, help="folder for uploads on their way")
+    parser.add_argument("--spool", type=Path, help="where uploads are kept on their way")
     options = parser.parse_args()
-    spool = options.spool or Path(tempfile.gettempdir(), f"aseagi-{options.port}-{os.getuid()}")
+    # Not /tmp, which is memory on many systems; it is opened only if it is our own.
+    spool = options.spool or Path("/var/tmp", f"aseagi-{options.port}-{os.getuid()}")  # noqa: S108
     allow_connections()
     access_log.write_to_stdout()
     app = create_app(spool_dir=spool)

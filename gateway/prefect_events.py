@@ -78,8 +78,11 @@ async def carry_events(socket: WebSocket) -> None:
 
 async def _answer_login(socket: WebSocket) -> None:
     """Take the login frame of Prefect's protocol; who calls is known by the token already."""
-    async with asyncio.timeout(LOGIN_SECONDS):
-        frame = await socket.receive_text()
+    try:
+        async with asyncio.timeout(LOGIN_SECONDS):
+            frame = await _text_of_frame(socket)
+    except TimeoutError:
+        raise _Ended(POLICY_VIOLATION, "No 'auth' message came.") from None
     if len(frame) > 10_000 or '"auth"' not in frame:
         raise _Ended(POLICY_VIOLATION, "Expected an 'auth' message.")
     await socket.send_json({"type": "auth_success"})
@@ -113,9 +116,16 @@ async def _next_frame(socket: WebSocket) -> str | None:
     """The next frame; None when none came for a while."""
     try:
         async with asyncio.timeout(ASK_AGAIN_SECONDS):
-            return await socket.receive_text()
+            return await _text_of_frame(socket)
     except TimeoutError:
         return None
+
+
+async def _text_of_frame(socket: WebSocket) -> str:
+    try:
+        return await socket.receive_text()
+    except KeyError:  # Starlette's word for a frame that is not text
+        raise _Ended(POLICY_VIOLATION, "Only text frames are understood.") from None
 
 
 async def _valid_attempt(socket: WebSocket, using: Services) -> Attempt:

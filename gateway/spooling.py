@@ -6,6 +6,7 @@ what a killed gateway left is removed when the next one starts.
 """
 
 import asyncio
+import errno
 import hashlib
 import os
 import shutil
@@ -24,12 +25,18 @@ CHUNK_BYTES = 256 * 1024
 FREE_BYTES = 512 * 1024**2
 """What an upload must leave free on the disk."""
 
+NO_ROOM = "There is no room for it now; try again later."
+OWN_FOLDER = "aseagi-spool"
+"""In the folder that is named: all that lies there is removed at the start."""
+
 
 class Spool:
     """A folder for bodies on their way to the bucket, and how many may be put there at a time."""
 
     def __init__(self, folder: Path, *, storing: int) -> None:
         self._folder = folder
+        self._promised = 0
+        """Bytes that bodies on their way may still need."""
         self.storing = asyncio.Semaphore(storing)
 
     @asynccontextmanager
@@ -41,12 +48,19 @@ class Spool:
         Raises HTTPException: 413 for a body over `MAX_BYTES`, 415 for one of no readable
         type, 507 when the disk is full.
         """
-        with NamedTemporaryFile(dir=self._folder) as file:
-            self._check_room(declared_bytes)
+        with (
+            self._room_for(declared_bytes or MAX_BYTES),
+            NamedTemporaryFile(dir=self._folder) as file,
+        ):
             digesting = _Digesting()
             async for chunk in _chunks(body):
                 digesting.check(len(chunk), chunk)
-                await asyncio.to_thread(_write, file.file.fileno(), chunk, digesting)
+                try:
+                    await asyncio.to_thread(_write, file.file.fileno(), chunk, digesting)
+                except OSError as error:
+                    if error.errno != errno.ENOSPC:
+                        raise
+                    raise HTTPException(507, NO_ROOM) from error
             yield Path(file.name), digesting.content()
 
     @contextmanager
@@ -55,9 +69,17 @@ class Spool:
         with TemporaryDirectory(dir=self._folder, ignore_cleanup_errors=True) as folder:
             yield Path(folder)
 
-    def _check_room(self, declared_bytes: int) -> None:
-        if shutil.disk_usage(self._folder).free < declared_bytes + FREE_BYTES:
-            raise HTTPException(507, "There is no room for it now; try again later.")
+    @contextmanager
+    def _room_for(self, size_bytes: int) -> Generator[None]:
+        """Promise the body its place on the disk; what others were promised is not free."""
+        free = shutil.disk_usage(self._folder).free - FREE_BYTES - self._promised
+        if free < size_bytes:
+            raise HTTPException(507, NO_ROOM)
+        self._promised += size_bytes
+        try:
+            yield
+        finally:
+            self._promised -= size_bytes
 
 
 class _Digesting:
@@ -111,9 +133,14 @@ def _write(descriptor: int, chunk: bytes, digesting: _Digesting) -> None:
 
 
 def open_spool(folder: Path, *, storing: int) -> Spool:
-    """An empty spool in `folder`; raises `Misconfigured` if it is somebody else's."""
+    """An empty spool, in a folder of its own in `folder`.
+
+    Raises `Misconfigured` if that folder is somebody else's.
+    """
+    folder /= OWN_FOLDER
     folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-    if folder.is_symlink() or folder.stat().st_uid != os.getuid():
+    owners = {folder.stat().st_uid, folder.parent.stat().st_uid}
+    if folder.is_symlink() or not owners <= {os.getuid(), 0}:
         raise Misconfigured(f"{folder} belongs to somebody else; name another with --spool.")
     folder.chmod(0o700)
     for left in folder.iterdir():

@@ -14,7 +14,7 @@ from uuid import uuid4
 from pydantic import JsonValue
 
 from blocks.wakeups import sent_by
-from gateway.prefect_api import PrefectApi, PrefectAway, PrefectRefused
+from gateway.prefect_api import PrefectApi
 
 log = logging.getLogger("aseagi.gateway")
 
@@ -44,8 +44,8 @@ async def sending_wakeups(prefect: PrefectApi) -> AsyncGenerator[None]:
             event = await waiting.get()
             try:
                 await prefect.call("POST", "events", [event])
-            except (PrefectAway, PrefectRefused) as error:
-                log.warning("the event %s was lost: %s", event["event"], error)
+            except Exception as error:  # noqa: BLE001 - one lost event must not lose the next
+                log.warning("the event %s was lost: %s", event["event"], type(error).__name__)
             finally:
                 waiting.task_done()
 

@@ -13,6 +13,7 @@ from pydantic import BaseModel, Field, StringConstraints
 
 from schema.files import MAX_BYTES
 from schema.lanes import Lane
+from schema.text import Text
 
 LONGEST_NOTE = 4096
 """Characters."""
@@ -41,10 +42,10 @@ MatterName = Annotated[
     ),
 ]
 OwnersPath = Annotated[
-    str, Field(max_length=4096, description="Where the file lies with its owner, for the record.")
+    Text, Field(max_length=4096, description="Where the file lies with its owner, for the record.")
 ]
 Note = Annotated[
-    str, Field(max_length=LONGEST_NOTE, description="What a person says of it; kept beside it.")
+    Text, Field(max_length=LONGEST_NOTE, description="What a person says of it; kept beside it.")
 ]
 
 

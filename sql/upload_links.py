@@ -71,11 +71,13 @@ async def find_link(db: Connection, token_hash: bytes) -> UploadLink | None:
 
 
 async def claim_link(db: Connection, link_id: UUID) -> bool:
-    """Use the link; False if somebody else has. Commits nothing."""
+    """Use the link; False if somebody else has. Commits nothing.
+
+    Whether its time is over was asked when the upload began: a large file takes a while.
+    """
     cursor = await db.execute(
         """
-        update aseagi.upload_links set used_at = now()
-        where id = %s and used_at is null and expires_at > now()
+        update aseagi.upload_links set used_at = now() where id = %s and used_at is null
         """,
         (link_id,),
     )
