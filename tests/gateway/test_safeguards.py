@@ -553,12 +553,18 @@ def with_revoked_clients(patch: pytest.MonkeyPatch) -> None:
 
 
 def with_overwriting(patch: pytest.MonkeyPatch) -> None:
-    patch.setattr(inbox, "find_object", lambda *_: None)
+    def nothing_lies_there(_bucket: object, _key: str) -> None:
+        return None
+
+    patch.setattr(inbox, "find_object", nothing_lies_there)
     patch.setattr(inbox, "_IF_NEW", {})
 
 
 def with_any_name(patch: pytest.MonkeyPatch) -> None:
-    patch.setattr(uploads, "inbox_key", lambda path, _: f"uploads/{path}")
+    def as_it_is_called(path: str, _matter: str | None) -> str:
+        return f"uploads/{path}"
+
+    patch.setattr(uploads, "inbox_key", as_it_is_called)
 
 
 def with_links_for_ever(patch: pytest.MonkeyPatch) -> None:
