@@ -96,12 +96,15 @@ class StoredObject:
     etag: str
     size_bytes: int
     sha256: str | None = None
+    """As the gateway took it itself; what a client says of its parts is not kept as this."""
+    upload: str | None = None
+    """Of which upload in parts it was made."""
 
     def holds(self, content: Content) -> bool:
         """Whether it is surely the same content; size and name alone say too little."""
         if self.size_bytes != content.size_bytes:
             return False
-        if "-" in self.etag:  # uploaded in parts: no digest of the content
+        if self.sha256 is not None:  # where an ETag is no digest: parts, or keys of the store's own
             return self.sha256 == content.sha256
         return self.etag == content.md5
 
@@ -177,7 +180,7 @@ def look(path: Path) -> Content:
 
 def find_same(storage: Bucket, key: str, content: Content) -> StoredObject | None:
     """The object that holds this content under `key` or the name beside it; blocking."""
-    for name in (key, beside(key, content.sha256)):
+    for name in names_of(key, content.sha256):
         stored = find_object(storage, name)
         if stored is None:
             return None
@@ -192,7 +195,7 @@ def put_in_inbox(storage: Bucket, path: Path, key: str, content: Content, origin
     Safe to repeat: the same content is found again. Raises `BadInput` when other files
     have both names, and what boto3 does when the store is away.
     """
-    for name in (key, beside(key, content.sha256)):
+    for name in names_of(key, content.sha256):
         stored = find_object(storage, name)
         if stored is None:
             if (etag := _put_first(storage, path, name, content, origin)) is not None:
@@ -212,8 +215,19 @@ def find_object(storage: Bucket, key: str) -> StoredObject | None:
         if _status(error) == 404:
             return None
         raise
-    etag = head["ETag"].strip('"')
-    return StoredObject(key, etag, head["ContentLength"], head["Metadata"].get("sha256"))
+    told = head["Metadata"]
+    return StoredObject(
+        key,
+        head["ETag"].strip('"'),
+        head["ContentLength"],
+        sha256=told.get("sha256"),
+        upload=told.get("upload"),
+    )
+
+
+def names_of(key: str, sha256: str) -> tuple[str, str]:
+    """The two names a file may get: its own, and one beside another file's."""
+    return key, beside(key, sha256)
 
 
 def beside(key: str, mark: str) -> str:
@@ -305,11 +319,23 @@ def _begun_upload(
     try:
         yield upload_id
     except BaseException:
-        with contextlib.suppress(
-            BotoCoreError, ClientError
-        ):  # the first trouble is the one to tell
-            client.abort_multipart_upload(Bucket=bucket, Key=key, UploadId=upload_id)
+        # The first trouble is the one to tell; what is left is found by `clean_uploads`.
+        with contextlib.suppress(BotoCoreError, ClientError):
+            abort_parts(storage, key, upload_id)
         raise
+
+
+def abort_parts(storage: Bucket, key: str, s3_upload_id: str) -> bool:
+    """Throw away what was sent of an upload; False if the store has none: done, or gone."""
+    try:
+        storage.client().abort_multipart_upload(
+            Bucket=storage.bucket, Key=key, UploadId=s3_upload_id
+        )
+    except ClientError as error:
+        if error.response.get("Error", {}).get("Code") != "NoSuchUpload":
+            raise
+        return False
+    return True
 
 
 def _status(error: ClientError) -> int | None:

@@ -6,6 +6,7 @@ tried again, a few times, with growing pauses; what it refuses is `skipped`, wit
 """
 
 import asyncio
+import contextlib
 import random
 from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager
@@ -161,13 +162,20 @@ class GatewayClient:
                 length = min(begun.part_bytes, looked.content.size_bytes - start)
                 etags.append(await self._part(file.path, link, start, length))
                 sent(length)
+            complete = f"/uploads/large/{begun.upload_id}/complete"
+            answer = await self._ask("POST", complete, json={"etags": etags})
         except BaseException:
-            with anyio.CancelScope(shield=True), anyio.move_on_after(10):
-                await self._http.delete(f"/uploads/large/{begun.upload_id}")
+            await self._give_up(begun)
             raise
-        complete = f"/uploads/large/{begun.upload_id}/complete"
-        answer = await self._ask("POST", complete, json={"etags": etags})
         return Uploaded.model_validate_json(answer.content)
+
+    async def _give_up(self, begun: LargeUpload) -> None:
+        """Free what was sent; that it cannot be said now is not the trouble to tell."""
+        with (
+            anyio.move_on_after(10, shield=True),
+            contextlib.suppress(httpx.HTTPError),
+        ):
+            await self._http.delete(f"/uploads/large/{begun.upload_id}")
 
     async def _part(self, path: Path, link: str, start: int, length: int) -> str:
         async def put() -> httpx.Response:

@@ -16,7 +16,7 @@ from botocore.exceptions import ClientError
 from fastapi import APIRouter, Depends, HTTPException
 
 from blocks.bucket import Bucket
-from blocks.inbox import Origin, beside, find_object, inbox_key
+from blocks.inbox import Origin, abort_parts, beside, find_object, inbox_key, names_of
 from blocks.wakeups import object_created
 from gateway.clients import Client, ClientFirst
 from gateway.services import Services, services
@@ -36,6 +36,7 @@ from sql.multipart_uploads import (
     count_open,
     end_multipart,
     find_multipart,
+    open_under,
 )
 
 router = APIRouter(prefix="/uploads/large", tags=["uploads"], route_class=ClientFirst)
@@ -50,16 +51,20 @@ Using = Annotated[Services, Depends(services)]
 @router.post("")
 async def begin(wanted: LargeUploadRequest, client: Client, using: Using) -> LargeUpload:
     """Begin an upload; answers a signed link for each part."""
-    key = inbox_key(wanted.path, wanted.matter)
+    upload_id, key = uuid4(), inbox_key(wanted.path, wanted.matter)
+    await _give_up_earlier(using, client.id, key)
     async with using.pool.connection() as db:
         if await count_open(db, client.id) >= MOST_OPEN:
             raise HTTPException(
                 429, f"{MOST_OPEN} uploads in parts are open; complete or delete one first."
             )
-    key, s3_upload_id = await asyncio.to_thread(_begin, using.storage, key, wanted, client.name)
+    key, s3_upload_id = await asyncio.to_thread(
+        _begin, using.storage, key, wanted, client.name, upload_id
+    )
     async with using.pool.connection() as db:
-        upload_id = await begin_multipart(
+        await begin_multipart(
             db,
+            upload_id,
             client_id=client.id,
             submitted_by=client.name,
             key=key,
@@ -109,7 +114,19 @@ async def give_up(upload_id: UUID, client: Client, using: Using) -> None:
     one = await _own(using, upload_id, client.id)
     if one.state == "done":
         raise HTTPException(409, "This upload is complete.")
-    await asyncio.to_thread(_abort, using.storage, one)
+    await _give_up(using, one)
+
+
+async def _give_up_earlier(using: Services, client_id: UUID, key: str) -> None:
+    """End what the client began for this key and left: killed, or its answer was lost."""
+    async with using.pool.connection() as db:
+        earlier = await open_under(db, client_id, key)
+    for one in earlier:
+        await _give_up(using, one)
+
+
+async def _give_up(using: Services, one: MultipartUpload) -> None:
+    await asyncio.to_thread(abort_parts, using.storage, one.key, one.s3_upload_id)
     async with using.pool.connection() as db:
         await end_multipart(db, one.id, state="aborted")
 
@@ -122,14 +139,19 @@ async def _own(using: Services, upload_id: UUID, client_id: UUID) -> MultipartUp
     return found
 
 
-def _begin(storage: Bucket, key: str, wanted: LargeUploadRequest, client: str) -> tuple[str, str]:
+def _begin(
+    storage: Bucket, key: str, wanted: LargeUploadRequest, client: str, upload_id: UUID
+) -> tuple[str, str]:
     """The key it will have, and the store's id of the upload."""
-    if find_object(storage, key) is not None:
-        key = beside(key, wanted.sha256 or uuid4().hex)
+    names = names_of(key, wanted.sha256) if wanted.sha256 else (key,)
+    free = (name for name in names if find_object(storage, name) is None)
+    key = next(free, beside(key, upload_id.hex))
     origin = Origin(SOURCE, client, wanted.lane, wanted.owners_path or wanted.path)
-    digest = {"sha256": wanted.sha256} if wanted.sha256 else {}
+    digest = {"declared-sha256": wanted.sha256} if wanted.sha256 else {}
     begun = storage.client().create_multipart_upload(
-        Bucket=storage.bucket, Key=key, Metadata=origin.metadata() | digest
+        Bucket=storage.bucket,
+        Key=key,
+        Metadata=origin.metadata() | digest | {"upload": str(upload_id)},
     )
     return key, begun["UploadId"]
 
@@ -190,7 +212,7 @@ def _explain(storage: Bucket, one: MultipartUpload, error: ClientError) -> None:
     status = error.response.get("ResponseMetadata", {}).get("HTTPStatusCode")
     if code == "NoSuchUpload":
         stored = find_object(storage, one.key)
-        if stored is not None and stored.size_bytes == one.size_bytes:
+        if stored is not None and stored.upload == str(one.id):
             return  # completed before, by a gateway that died before it could say so
         raise HTTPException(410, "The store has given this upload up; begin another.") from error
     if status in {HTTPStatus.CONFLICT, HTTPStatus.PRECONDITION_FAILED}:
@@ -198,13 +220,3 @@ def _explain(storage: Bucket, one: MultipartUpload, error: ClientError) -> None:
     if status == HTTPStatus.BAD_REQUEST:
         raise HTTPException(422, "The store has other parts than those named.") from error
     raise error
-
-
-def _abort(storage: Bucket, one: MultipartUpload) -> None:
-    try:
-        storage.client().abort_multipart_upload(
-            Bucket=storage.bucket, Key=one.key, UploadId=one.s3_upload_id
-        )
-    except ClientError as error:
-        if error.response.get("Error", {}).get("Code") != "NoSuchUpload":
-            raise

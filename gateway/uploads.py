@@ -9,7 +9,7 @@ from typing import Annotated
 
 from fastapi import APIRouter, Depends, Query, Request
 
-from blocks.inbox import Content, Origin, find_same, inbox_key
+from blocks.inbox import Content, Origin, find_same, inbox_key, names_of
 from gateway.clients import Client, ClientFirst
 from gateway.services import Services, services
 from gateway.storing import store
@@ -24,6 +24,7 @@ from schema.uploads import (
     OwnersPath,
     Uploaded,
 )
+from sql.arrivals import find_taken_in
 
 router = APIRouter(prefix="/uploads", tags=["uploads"], route_class=ClientFirst)
 
@@ -67,10 +68,14 @@ async def check(wanted: CheckRequest, _: Client, using: Using) -> CheckResponse:
 
     async def key_of(file: FileToCheck) -> str | None:
         content = Content("", file.size_bytes, file.md5, file.sha256)
+        key = inbox_key(file.path, file.matter)
         async with slots:
-            stored = await asyncio.to_thread(
-                find_same, using.storage, inbox_key(file.path, file.matter), content
-            )
-        return stored.key if stored else None
+            stored = await asyncio.to_thread(find_same, using.storage, key, content)
+            if stored is not None:
+                return stored.key
+            # What came in parts has no digest that can be believed until it is taken in.
+            async with using.pool.connection() as db:
+                names = names_of(key, file.sha256)
+                return await find_taken_in(db, names, file_hash=file.sha256)
 
     return CheckResponse(keys=list(await asyncio.gather(*map(key_of, wanted.files))))

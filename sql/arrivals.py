@@ -98,6 +98,20 @@ async def tell_origin(
     )
 
 
+async def find_taken_in(db: Connection, keys: Sequence[str], *, file_hash: str) -> str | None:
+    """The key among these under which that very content was taken in."""
+    cursor = await db.execute(
+        """
+        select arrival.key from aseagi.arrivals arrival
+        join aseagi.documents document on document.id = arrival.document_id
+        where arrival.key = any(%s) and document.file_hash = %s limit 1
+        """,
+        (list(keys), file_hash),
+    )
+    row = await cursor.fetchone()
+    return row[0] if row else None
+
+
 async def begin_arrivals(db: Connection, *, limit: int) -> list[Arrival]:
     """Take up to `limit` waiting arrivals, most urgent first, counting the attempt.
 

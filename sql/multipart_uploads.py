@@ -1,7 +1,9 @@
 """Large files on their way to the bucket in parts: `open → done | aborted`.
 
-`done` is written after the store made one object of the parts: a gateway killed between
-the two leaves an upload that is completed again, or an object that the watch finds.
+`done` is written after the store made one object of the parts, which carries the row's id:
+a gateway killed between the two leaves an upload that is completed again by its client, or
+settled by `tasks.uploads` when its time is over. One killed between the store's beginning
+and the row leaves parts that no row stands for; they are found in the store's own list.
 """
 
 from collections.abc import Sequence
@@ -41,6 +43,7 @@ _COLUMNS = """
 
 async def begin_multipart(
     db: Connection,
+    upload_id: UUID,
     *,
     client_id: UUID,
     submitted_by: str,
@@ -51,18 +54,40 @@ async def begin_multipart(
     lane: Lane,
     note: str | None,
     lifetime: timedelta,
-) -> UUID:
+) -> None:
     """Record an upload the store has begun. Commits nothing."""
-    cursor = await db.execute(
+    await db.execute(
         """
-        insert into aseagi.multipart_uploads (client_id, submitted_by, key, s3_upload_id,
+        insert into aseagi.multipart_uploads (id, client_id, submitted_by, key, s3_upload_id,
             size_bytes, part_bytes, lane, note, expires_at)
-        values (%s, %s, %s, %s, %s, %s, %s, %s, now() + %s::interval)
-        returning id
+        values (%s, %s, %s, %s, %s, %s, %s, %s, %s, now() + %s::interval)
         """,
-        (client_id, submitted_by, key, s3_upload_id, size_bytes, part_bytes, lane, note, lifetime),
+        (
+            *(upload_id, client_id, submitted_by, key, s3_upload_id),
+            *(size_bytes, part_bytes, lane, note, lifetime),
+        ),
     )
-    return (await only_row(cursor))[0]
+
+
+async def open_under(db: Connection, client_id: UUID, key: str) -> list[MultipartUpload]:
+    """The client's open uploads that would go to this key."""
+    async with db.cursor(row_factory=class_row(MultipartUpload)) as cursor:
+        await cursor.execute(
+            f"""
+            select {_COLUMNS} from aseagi.multipart_uploads
+            where client_id = %s and key = %s and state = 'open'
+            """,  # noqa: S608
+            (client_id, key),
+        )
+        return await cursor.fetchall()
+
+
+async def open_s3_uploads(db: Connection) -> set[str]:
+    """The store's ids of all open uploads."""
+    cursor = await db.execute(
+        "select s3_upload_id from aseagi.multipart_uploads where state = 'open'"
+    )
+    return {row[0] for row in await cursor.fetchall()}
 
 
 async def count_open(db: Connection, client_id: UUID) -> int:

@@ -22,6 +22,8 @@ from sql.clients import add_client, find_client, revoke_client
 from sql.connection import Connection
 from sql.upload_links import create_link
 from stack.embedded import Stack
+from tasks import uploads
+from tasks.uploads import clean_uploads
 from tests.e2e.conftest import eventually
 
 PDF = b"%PDF-1.7 "
@@ -250,6 +252,95 @@ async def test_a_large_upload_is_its_clients_alone_and_can_be_given_up(
     assert "Uploads" not in left
 
 
+async def test_what_a_client_says_of_its_parts_is_not_believed(
+    caller: Caller, db: Connection
+) -> None:
+    """Else a file whose content was only claimed would never be taken in."""
+    said, sent = PDF.ljust(200, b"a"), PDF.ljust(200, b"b")
+    matter, sha256 = f"said-{uuid4().hex[:8]}", hashlib.sha256(said).hexdigest()
+    begun = (await a_large_upload(caller, 200, matter=matter, sha256=sha256)).json()
+    etags = await put_parts(begun["parts"], sent, begun["part_bytes"])
+    complete = f"/uploads/large/{begun['upload_id']}/complete"
+    key = (await caller.http.post(complete, json={"etags": etags})).json()["key"]
+    await document_of(db, key)
+    files = [
+        {
+            "path": "large.pdf",
+            "matter": matter,
+            "size_bytes": 200,
+            "md5": hashlib.md5(one, usedforsecurity=False).hexdigest(),
+            "sha256": hashlib.sha256(one).hexdigest(),
+        }
+        for one in (said, sent)
+    ]
+    answer = await caller.http.post("/uploads/check", json={"files": files})
+    assert answer.json()["keys"] == [None, key]
+
+
+async def test_beginning_again_gives_up_what_was_begun_for_the_same_key(caller: Caller) -> None:
+    matter = f"again-{uuid4().hex[:8]}"
+    first, second = [(await a_large_upload(caller, 100, matter=matter)).json() for _ in range(2)]
+    told = {"etags": ["x"]}
+    answer = await caller.http.post(f"/uploads/large/{first['upload_id']}/complete", json=told)
+    assert answer.status_code == 410
+    answer = await caller.http.post(f"/uploads/large/{second['upload_id']}/complete", json=told)
+    assert answer.status_code == 422
+
+
+async def test_an_upload_completed_by_a_gateway_that_died_is_settled_with_its_note(
+    caller: Caller, storage: ObjectStorage, db: Connection, database: Database
+) -> None:
+    content = PDF.ljust(300)
+    begun = (await a_large_upload(caller, 300, note="found in the attic")).json()
+    etags = await put_parts(begun["parts"], content, begun["part_bytes"])
+    cursor = await db.execute(
+        "select key, s3_upload_id from aseagi.multipart_uploads where id = %s",
+        (begun["upload_id"],),
+    )
+    row = await cursor.fetchone()
+    assert row is not None
+    key, s3_upload_id = row
+    storage.client().complete_multipart_upload(
+        Bucket=storage.bucket,
+        Key=key,
+        UploadId=s3_upload_id,
+        MultipartUpload={"Parts": [{"PartNumber": 1, "ETag": etags[0]}]},
+    )
+    await db.execute(
+        "update aseagi.multipart_uploads set expires_at = now() where id = %s",
+        (begun["upload_id"],),
+    )
+    await clean_uploads.fn(storage, database)
+    cursor = await db.execute(
+        "select state from aseagi.multipart_uploads where id = %s", (begun["upload_id"],)
+    )
+    assert await cursor.fetchone() == ("done",)
+    ((source, _, _, note),) = await arrivals_of(db, key)
+    assert (source, note) == ("upload", "found in the attic")
+
+
+async def test_parts_that_no_row_stands_for_are_thrown_away_and_open_uploads_are_not(
+    caller: Caller,
+    storage: ObjectStorage,
+    database: Database,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    client, matter = storage.client(), f"stray-{uuid4().hex[:8]}"
+    begun = (await a_large_upload(caller, 100, matter=matter)).json()
+    client.create_multipart_upload(Bucket=storage.bucket, Key=f"uploads/{matter}/stray.pdf")
+
+    def begun_keys() -> list[str]:
+        listed = client.list_multipart_uploads(Bucket=storage.bucket, Prefix=f"uploads/{matter}")
+        return [one.get("Key", "") for one in listed.get("Uploads", [])]
+
+    await clean_uploads.fn(storage, database)
+    assert len(begun_keys()) == 2  # it may be that its row is being written
+    monkeypatch.setattr(uploads, "STRAY_AGE", timedelta(seconds=-5))
+    await clean_uploads.fn(storage, database)
+    assert begun_keys() == [f"uploads/{matter}/large.pdf"]
+    assert (await caller.http.delete(f"/uploads/large/{begun['upload_id']}")).status_code == 204
+
+
 # `aseagi add`
 
 
@@ -266,7 +357,7 @@ def candidate(path: Path, matter: str) -> Candidate:
 
 
 async def test_add_sends_what_is_not_there_skips_what_cannot_be_taken_and_names_it(
-    caller: Caller, storage: ObjectStorage, tmp_path: Path
+    caller: Caller, storage: ObjectStorage, db: Connection, tmp_path: Path
 ) -> None:
     matter = f"add-{uuid4().hex[:8]}"
     contents = {"a.pdf": PDF + matter.encode(), "b.txt": b"no", "c.pdf": b""}
@@ -285,6 +376,8 @@ async def test_add_sends_what_is_not_there_skips_what_cannot_be_taken_and_names_
     ]
     assert added[0].key is not None
     assert content_of(storage, added[0].key) == contents["a.pdf"]
+    assert added[3].key is not None
+    await document_of(db, added[3].key)  # by now what came in parts has a digest that is believed
     again = await add(caller, candidates)
     assert [one.outcome for one in again] == [
         "already there",
