@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import boto3
 from botocore.config import Config
-from pydantic import BaseModel
+from pydantic import BaseModel, Field
 
 from blocks.secret import Secret
 
@@ -47,6 +47,8 @@ class Bucket(BaseModel, frozen=True):
     region: str | None
     access_key: str | None
     secret_key: Secret | None
+    session_token: str | None = Field(default=None, repr=False)
+    verify: bool | str = True
 
     def client(self) -> "S3Client":
         """The boto3 client, made once per process and safe to share between threads."""
@@ -75,5 +77,7 @@ def _client(bucket: Bucket) -> "S3Client":
         region_name=bucket.region,
         aws_access_key_id=bucket.access_key,
         aws_secret_access_key=bucket.secret_key.get_secret_value() if bucket.secret_key else None,
+        aws_session_token=bucket.session_token,
+        verify=bucket.verify,
         config=Config(**CLIENT_CONFIG),
     )

@@ -37,12 +37,15 @@ class ObjectStorage(Block):
     def plain(self) -> Bucket:
         """The same bucket for code that knows nothing of Prefect."""
         settings = self.credentials.aws_client_parameters
+        authority = settings.verify_cert_path or settings.verify or False
         return Bucket(
             bucket=self.bucket,
             endpoint_url=settings.endpoint_url,
             region=self.credentials.region_name,
             access_key=self.credentials.aws_access_key_id,
             secret_key=self.credentials.aws_secret_access_key,
+            session_token=self.credentials.aws_session_token,
+            verify=authority if isinstance(authority, bool) else str(authority),
         )
 
 

@@ -34,7 +34,17 @@ class PunctualConnection(H11Protocol):
     def data_received(self, data: bytes) -> None:
         """Hand the bytes on, and see whether they end a request's headers, or begin some."""
         super().data_received(data)
+        self._end_lingering()
         self._watch_headers()
+
+    def _end_lingering(self) -> None:
+        """The body came to its end after all: the connection may serve the next request."""
+        if self._close_due is None:
+            return
+        # There is a cycle: it was when one was answered that the clock was set.
+        if not self.cycle.response_complete or self.conn.their_state is not h11.SEND_BODY:
+            self._close_due.cancel()
+            self._close_due = None
 
     def on_response_complete(self) -> None:
         """Do not read for ever what is left of a body that was answered before its end."""

@@ -1,8 +1,9 @@
 """How often one caller may ask, and how often an address may be wrong about its token.
 
-A caller is a bearer token, else an address. What counts against an address are refused
-tokens alone, so that nobody can shut a host out: a token that was found valid lately
-passes whatever others at the same address do.
+A caller is a bearer token, else an address. Tokens that were not found valid lately count
+against their address too, so that making tokens up makes nobody many callers. Refused
+tokens count against the address alone, so that nobody can shut a host out: a token that was
+found valid lately passes whatever others at the same address do.
 
 Guarantees: what is remembered is bounded, and holds hashes of tokens, never tokens.
 """
@@ -35,6 +36,9 @@ REQUESTS: dict[str, RateLimitItem] = {
 
 OTHER_REQUESTS = RateLimitItemPerMinute(600)
 
+UNPROVEN = RateLimitItemPerMinute(6_000)
+"""Requests of one address with tokens that were not found valid lately: some may be made up."""
+
 REMEMBERED = 4096
 """Valid tokens remembered; the one not seen for the longest time is forgotten first."""
 
@@ -62,6 +66,11 @@ class BoundedRates:
         if key not in self._known and not await self._limiter.test(FAILED_LOGINS, address):
             wait = await self._seconds_until(FAILED_LOGINS, address)
             reason = f"Too many refused tokens from this address; try again in {wait} s."
+            await refuse(scope, receive, send, 429, reason, retry_after_seconds=wait)
+            return
+        if token and key not in self._known and not await self._limiter.hit(UNPROVEN, address):
+            wait = await self._seconds_until(UNPROVEN, address)
+            reason = f"Too many unknown tokens from this address; try again in {wait} s."
             await refuse(scope, receive, send, 429, reason, retry_after_seconds=wait)
             return
         rate, caller = _rate_of(scope["path"]), key.hex() or address

@@ -1,7 +1,7 @@
 """What requests work with."""
 
 from collections.abc import AsyncGenerator
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, closing
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -43,7 +43,8 @@ async def open_services(settings: GatewaySettings, spool_dir: Path) -> AsyncGene
         open_prefect_api(settings.prefect) as prefect,
         sending_wakeups(prefect),
     ):
-        yield Services(settings, pool, prefect, open_spool(spool_dir, storing=STORING))
+        with closing(open_spool(spool_dir, storing=STORING)) as spool:
+            yield Services(settings, pool, prefect, spool)
 
 
 def services(request: Request) -> Services:

@@ -15,8 +15,6 @@ from blocks.secret import Secret
 from schema.failures import Misconfigured
 
 LONGEST_SECONDS = 60.0
-CANNOT_START = 3
-"""Exit code of a child that says on stderr, in one line, what is wrong."""
 
 
 class PrefectLogin(BaseModel, frozen=True):

@@ -17,7 +17,7 @@ from blocks.object_storage import ObjectStorage
 from blocks.reading import Reading
 from blocks.spending import Spending
 from blocks.telegram import Telegram
-from gateway.settings import CANNOT_START, GatewaySettings, PrefectLogin
+from gateway.settings import GatewaySettings, PrefectLogin
 from schema.failures import AseagiError, Misconfigured
 
 
@@ -76,12 +76,12 @@ def prefect_login() -> PrefectLogin:
 
 
 def main() -> int:
-    """Write the settings; `CANNOT_START` with one line on stderr if there are none."""
+    """Write the settings; 1 with one line on stderr if there are none."""
     try:
         settings = asyncio.run(settings_from_blocks())
     except AseagiError as error:
         sys.stderr.write(f"{error}\n")
-        return CANNOT_START
+        return 1
     sys.stdout.write(settings.model_dump_json())
     return 0
 

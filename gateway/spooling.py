@@ -11,13 +11,16 @@ import hashlib
 import os
 import shutil
 from collections.abc import AsyncGenerator, AsyncIterable, Generator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager, contextmanager
+from functools import partial
 from pathlib import Path
 from tempfile import NamedTemporaryFile, TemporaryDirectory
 
 from fastapi import HTTPException
 
-from blocks.inbox import Content
+from blocks.bucket import Bucket
+from blocks.inbox import Content, Origin, Put, put_in_inbox
 from schema.failures import BadInput, Misconfigured
 from schema.files import HEAD_BYTES, MAX_BYTES, media_type_of
 
@@ -31,13 +34,17 @@ OWN_FOLDER = "aseagi-spool"
 
 
 class Spool:
-    """A folder for bodies on their way to the bucket, and how many may be put there at a time."""
+    """A folder for bodies on their way to the bucket, and the threads that put them there.
+
+    The threads are its own: what hosts report, while somebody pays for them, never waits
+    behind files.
+    """
 
     def __init__(self, folder: Path, *, storing: int) -> None:
         self._folder = folder
+        self._threads = ThreadPoolExecutor(storing, thread_name_prefix="storing")
         self._promised = 0
         """Bytes that bodies on their way may still need."""
-        self.storing = asyncio.Semaphore(storing)
 
     @asynccontextmanager
     async def file(
@@ -56,12 +63,25 @@ class Spool:
             async for chunk in _chunks(body):
                 digesting.check(len(chunk), chunk)
                 try:
-                    await asyncio.to_thread(_write, file.file.fileno(), chunk, digesting)
+                    # A descriptor of its own: should this be cancelled, the thread writes on.
+                    own = os.dup(file.file.fileno())
+                    await asyncio.to_thread(_write, own, chunk, digesting)
                 except OSError as error:
                     if error.errno != errno.ENOSPC:
                         raise
                     raise HTTPException(507, NO_ROOM) from error
             yield Path(file.name), digesting.content()
+
+    async def put(
+        self, bucket: Bucket, path: Path, key: str, content: Content, origin: Origin
+    ) -> Put:
+        """Put a file into the bucket (`put_in_inbox`), as soon as a thread is free."""
+        put = partial(put_in_inbox, bucket, path, key, content, origin)
+        return await asyncio.get_running_loop().run_in_executor(self._threads, put)
+
+    def close(self) -> None:
+        """Begin nothing more; what is under way ends by itself."""
+        self._threads.shutdown(wait=False, cancel_futures=True)
 
     @contextmanager
     def folder(self) -> Generator[Path]:
@@ -126,9 +146,10 @@ async def _chunks(body: AsyncIterable[bytes]) -> AsyncGenerator[bytes]:
 
 
 def _write(descriptor: int, chunk: bytes, digesting: _Digesting) -> None:
-    left = memoryview(chunk)
-    while left:
-        left = left[os.write(descriptor, left) :]
+    with os.fdopen(descriptor, "wb", buffering=0) as file:
+        left = memoryview(chunk)
+        while left:
+            left = left[file.write(left) :]
     digesting.update(chunk)
 
 

@@ -9,11 +9,10 @@ In this order, each step safe to repeat and to be killed after:
 3. Wake ingest; a lost event is made good by the sweep.
 """
 
-import asyncio
 from collections.abc import Awaitable, Callable
 from pathlib import Path
 
-from blocks.inbox import Content, Origin, put_in_inbox
+from blocks.inbox import Content, Origin
 from blocks.wakeups import object_created
 from gateway.services import Services
 from schema.uploads import Outcome, Uploaded
@@ -35,8 +34,7 @@ async def store(
     also: Also | None = None,
 ) -> Uploaded:
     """Take the file into the inbox and record its arrival; doing it again changes nothing."""
-    async with using.spool.storing:
-        put = await asyncio.to_thread(put_in_inbox, using.storage, path, key, content, origin)
+    put = await using.spool.put(using.storage, path, key, content, origin)
     seen = SeenObject(put.stored.key, put.stored.etag, put.stored.size_bytes)
     async with using.pool.connection() as db:
         document_id = await find_by_hash(db, content.sha256)

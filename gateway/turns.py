@@ -44,7 +44,8 @@ ROOMS = {
     "/host/complete": REPORTS,
     # What is small is not held up by files.
     "/uploads/": OTHERS,
-    "/upload": UPLOADS,
+    "/uploads": UPLOADS,
+    "/upload/": UPLOADS,
     # Apart from the rest: while Prefect is slow, leases are still renewed.
     "/prefect/": OTHERS,
 }

@@ -70,11 +70,8 @@ async def add_client(
 
 
 async def forget_token(db: Connection, token_hash: bytes) -> None:
-    """End a token that was made for one command, and forget those that ran out unended."""
-    await db.execute(
-        "delete from aseagi.api_clients where token_hash = %s or expires_at < now()",
-        (token_hash,),
-    )
+    """End a token that was made for one command, and forget it."""
+    await db.execute("delete from aseagi.api_clients where token_hash = %s", (token_hash,))
 
 
 async def revoke_client(db: Connection, name: str) -> bool:

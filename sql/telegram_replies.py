@@ -167,8 +167,8 @@ class OpenReply:
     """Whether the chat sent files that are not told of yet."""
 
 
-async def open_replies(db: Connection, *, limit: int) -> list[OpenReply]:
-    """Replies not at their end, oldest first."""
+async def open_replies(db: Connection, *, after: UUID | None, limit: int) -> list[OpenReply]:
+    """The next replies not at their end, by id, so that each has its turn."""
     async with db.cursor(row_factory=class_row(OpenReply)) as cursor:
         await cursor.execute(
             """
@@ -179,9 +179,9 @@ async def open_replies(db: Connection, *, limit: int) -> list[OpenReply]:
                         and coming.has_file) as more_comes
             from aseagi.telegram_replies reply
             join aseagi.telegram_messages message on message.id = reply.message
-            where reply.ended_at is null order by reply.opened_at limit %s
+            where reply.ended_at is null and reply.id > %s order by reply.id limit %s
             """,
-            (limit,),
+            (after or UUID(int=0), limit),
         )
         return await cursor.fetchall()
 

@@ -10,7 +10,9 @@ decodes pictures stays out of the gateway's memory, and can be ended when it han
 
 import asyncio
 import hashlib
+import os
 import re
+import resource
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -31,6 +33,12 @@ POINTS_PER_PIXEL = 72 / 200
 
 HAIR = 0.001
 """Points a page is narrower, so that no rounding makes it one pixel wider than its picture."""
+
+MOST_MEMORY_BYTES = 1024**3
+"""Of the process that binds; beyond, the pictures stay documents of their own."""
+
+_ONE_AT_A_TIME = asyncio.Semaphore(1)
+"""Pictures that must be decoded are large, and the server is small."""
 
 _CODE = Path(__file__).resolve().parents[2]
 _REFUSED = 3
@@ -55,19 +63,22 @@ async def bind(pictures: Sequence[Path], out: Path) -> None:
 
     Raises `BadInput` when one of them cannot be read, `TimeoutError` when it takes too long.
     """
-    process = await asyncio.create_subprocess_exec(
-        *(sys.executable, "-m", "gateway.telegram.binding", str(out), *map(str, pictures)),
-        stdout=asyncio.subprocess.DEVNULL,
-        stderr=asyncio.subprocess.DEVNULL,
-        cwd=_CODE,
-    )
-    try:
-        async with asyncio.timeout(BIND_SECONDS):
-            code = await process.wait()
-    finally:
-        if process.returncode is None:
-            process.kill()
-            await process.wait()
+    async with _ONE_AT_A_TIME:
+        process = await asyncio.create_subprocess_exec(
+            *(sys.executable, "-m", "gateway.telegram.binding", str(out), *map(str, pictures)),
+            stdout=asyncio.subprocess.DEVNULL,
+            stderr=asyncio.subprocess.DEVNULL,
+            cwd=_CODE,
+            # Nothing of the gateway's: what decodes hostile pictures knows no secret.
+            env={"PATH": os.environ.get("PATH", os.defpath), "LANG": "C.UTF-8"},
+        )
+        try:
+            async with asyncio.timeout(BIND_SECONDS):
+                code = await process.wait()
+        finally:
+            if process.returncode is None:
+                process.kill()
+                await process.wait()
     if code != 0:
         raise BadInput("A picture of the album cannot be read.")
 
@@ -167,6 +178,7 @@ def _replace(file: BinaryIO, start: int, what: re.Pattern[bytes], by: bytes) -> 
 def main() -> int:
     """Bind the pictures named on the command line; 3 if one cannot be read."""
     out, *pictures = map(Path, sys.argv[1:])
+    resource.setrlimit(resource.RLIMIT_AS, (MOST_MEMORY_BYTES, MOST_MEMORY_BYTES))
     try:
         bind_here(pictures, out)
     except Exception as error:  # noqa: BLE001 - whatever a decoder raises, the picture is at fault

@@ -12,6 +12,7 @@ import logging
 from fastapi import APIRouter, HTTPException, Request, Response
 from pydantic import ValidationError
 
+from gateway.callers import Caller, introduce
 from gateway.telegram.service import TelegramService
 from gateway.telegram.updates import Message, Numbered, Update
 from sql.telegram_updates import NewUpdate, record_update
@@ -31,6 +32,7 @@ async def receive_update(request: Request) -> Response:
     wanted = service.settings.webhook_secret.get_secret_value()
     if not hmac.compare_digest(request.headers.get(SECRET_HEADER, "").encode(), wanted.encode()):
         raise HTTPException(401, "The secret token is missing or wrong.")
+    introduce(request, Caller("telegram"))
     message, update_id = _understood(await request.body())
     if message is None or not _is_heard(service, message, update_id):
         return Response()

@@ -1,6 +1,7 @@
 """What a chat is told of what it sent: as it proceeds in one message, then what it came to."""
 
 from collections.abc import Sequence
+from uuid import UUID
 
 from gateway.telegram.wording import analysis_message, digest_message, failure_message, progress
 from sql.connection import Connection, Pool
@@ -22,13 +23,14 @@ EACH = 5
 AT_A_TIME = 100
 
 
-async def refresh_replies(pool: Pool) -> int:
+async def refresh_replies(pool: Pool, after: UUID | None) -> UUID | None:
     """Bring what open replies say up to date, and end those that are at their end.
 
-    Returns how many are open.
+    As many as a turn may take, those after `after`; returns where the next turn goes on,
+    None to begin anew. So no reply that waits for long keeps the others from their turn.
     """
     async with pool.connection() as db:
-        replies = await open_replies(db, limit=AT_A_TIME)
+        replies = await open_replies(db, after=after, limit=AT_A_TIME)
         controls = await read_controls(db) if replies else None
     for reply in replies:
         async with pool.connection() as db:
@@ -40,7 +42,7 @@ async def refresh_replies(pool: Pool) -> int:
                 await change(db, reply.message, text)
             if not reply.more_comes and all(file.ended for file in files):
                 await _end(db, reply)
-    return len(replies)
+    return replies[-1].id if len(replies) == AT_A_TIME else None
 
 
 async def _end(db: Connection, reply: OpenReply) -> None:

@@ -13,6 +13,7 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from datetime import timedelta
 from decimal import Decimal
+from uuid import UUID
 
 from blocks.bot import BotSettings
 from gateway.services import Services
@@ -58,6 +59,7 @@ class TelegramService:
     _woken: asyncio.Event = field(default_factory=asyncio.Event)
     _began: bool = False
     _listening_since: float | None = None
+    _refreshed: UUID | None = None
     _under_way: set[asyncio.Task[None]] = field(default_factory=set[asyncio.Task[None]])
 
     def wake(self) -> None:
@@ -124,7 +126,8 @@ class TelegramService:
         return bool(await self.teller.tell())
 
     async def _refresh(self) -> bool:
-        return bool(await refresh_replies(self.pool))
+        self._refreshed = await refresh_replies(self.pool, self._refreshed)
+        return self._refreshed is not None
 
     async def _digest(self) -> bool:
         return await tell_of_bulk(self.pool, self.settings)

@@ -18,7 +18,7 @@ from botocore.exceptions import BotoCoreError, ClientError
 from psycopg_pool import PoolTimeout
 
 from blocks.bucket import Bucket
-from blocks.inbox import Content, Origin, inbox_key, look, put_in_inbox
+from blocks.inbox import Content, Origin, inbox_key, look
 from blocks.wakeups import object_created
 from gateway.spooling import Spool
 from gateway.storing import record
@@ -30,7 +30,7 @@ from gateway.telegram.links import UPLOAD_LASTS, Links
 from gateway.telegram.trouble import where
 from gateway.telegram.updates import Message
 from gateway.telegram.wording import LATE, plain, upload
-from schema.failures import AseagiError, BadInput
+from schema.failures import AseagiError, BadInput, RetryLater
 from schema.files import JPEG, PNG
 from schema.lanes import Lane
 from sql.arrivals import SeenObject
@@ -152,10 +152,10 @@ class Worker:
             async with asyncio.timeout(WORK_SECONDS):
                 await self._do(work)
         except _ServiceAway as away:
-            await self._put_off(work, AWAY, counts=False, at_least=away.wait)
+            await self._put_off(work, AWAY, counts=away.is_final, at_least=away.wait)
         except (AseagiError, BotoCoreError, ClientError, psycopg.Error, PoolTimeout) as error:
             log.warning("update %d is put off: %s", work.lead, type(error).__name__)
-            await self._put_off(work, AWAY, counts=False)
+            await self._put_off(work, AWAY, counts=not _may_pass(error))
         except Exception as error:  # noqa: BLE001 - a mistake of ours ends one update, not the loop
             log.error("update %d failed: %s", work.lead, where(error))  # noqa: TRY400 - no text
             await self._put_off(work, AWAY, counts=True)
@@ -217,15 +217,9 @@ class Worker:
             return outcome
         try:
             key = inbox_key(outcome.name, caption.matter)
-            async with self.spool.storing:
-                put = await asyncio.to_thread(
-                    put_in_inbox,
-                    self.storage,
-                    outcome.path,
-                    key,
-                    outcome.content,
-                    outcome.origin,
-                )
+            put = await self.spool.put(
+                self.storage, outcome.path, key, outcome.content, outcome.origin
+            )
         except BadInput as error:
             return replace(outcome, path=None, content=None, refused=str(error))
         stored = put.stored
@@ -234,7 +228,8 @@ class Worker:
     async def _end(self, work: Work, outcomes: Sequence[Outcome], caption: Caption) -> None:
         """Arrivals, notes, what the chat is told, and the work's end: one transaction."""
         new = list[SeenObject]()
-        async with self.pool.connection() as db:
+        # Nobody joins a reply while one that has become empty is ended.
+        async with self._joining, self.pool.connection() as db:
             if not await settle_work(db, work):
                 return
             reply_id = await reply_of(db, work.pieces[0].update_id)
@@ -279,16 +274,37 @@ class Worker:
 
 
 class _ServiceAway(Exception):
-    """Telegram does not answer as it should; `wait` is what it asks for."""
+    """Telegram does not answer as it should; `wait` is what it asks for.
 
-    def __init__(self, wait: timedelta = timedelta(0)) -> None:
+    `is_final` when it refuses this very file: then its tries are counted, and have an end.
+    """
+
+    def __init__(self, wait: timedelta = timedelta(0), *, is_final: bool = False) -> None:
         super().__init__()
         self.wait = wait
+        self.is_final = is_final
+
+
+def _may_pass(error: Exception) -> bool:
+    """Whether a service is away; else it is this work that cannot be done."""
+    if isinstance(error, ClientError):
+        status = error.response.get("ResponseMetadata", {}).get("HTTPStatusCode", 500)
+        return status >= 500 or status == 429
+    if isinstance(error, psycopg.Error):
+        # A statement that takes too long will take too long again.
+        is_away = isinstance(error, psycopg.OperationalError)
+        return is_away and not isinstance(error, psycopg.errors.QueryCanceled)
+    return isinstance(error, (RetryLater, BotoCoreError, PoolTimeout))
 
 
 async def _from_telegram(fetcher: Fetcher, sent: Sent, path: Path) -> None:
     """Fetch it; what the library raises becomes one of ours, without its text."""
-    from telegram.error import RetryAfter, TelegramError  # noqa: PLC0415 - see `blocks.bot`
+    from telegram.error import (  # noqa: PLC0415 - see `blocks.bot`
+        BadRequest,
+        Forbidden,
+        RetryAfter,
+        TelegramError,
+    )
 
     try:
         await fetcher.fetch(sent.file_id, sent.declared_bytes, path)
@@ -298,7 +314,7 @@ async def _from_telegram(fetcher: Fetcher, sent: Sent, path: Path) -> None:
         raise _ServiceAway(seconds) from None
     except TelegramError as error:
         log.warning("update %d: Telegram: %s", sent.update_id, type(error).__name__)
-        raise _ServiceAway from None
+        raise _ServiceAway(is_final=isinstance(error, (BadRequest, Forbidden))) from None
 
 
 async def _bound(fetched: Sequence[Outcome], folder: Path) -> list[Outcome]:

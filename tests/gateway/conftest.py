@@ -63,7 +63,7 @@ def pytest_collection_modifyitems(items: Sequence[pytest.Item]) -> None:
     """Run in the process of the tests that start servers of their own."""
     here = Path(__file__).parent
     for item in items:
-        if here in item.path.parents:
+        if item.path.parent == here:
             item.add_marker(pytest.mark.xdist_group("servers"))
 
 

@@ -67,6 +67,17 @@ async def test_one_caller_may_ask_so_often_and_another_still_may(strict: None, d
     assert (await door.post("/host/heartbeat", other.token, {})).status_code == 200
 
 
+async def test_making_tokens_up_makes_nobody_many_callers(
+    door: Door, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(rates, "UNPROVEN", RateLimitItemPerMinute(3))
+    asked = [
+        (await door.http.get("/upload/none", headers=bearer(f"made-up-{number}"))).status_code
+        for number in range(4)
+    ]
+    assert asked == [404, 404, 404, 429]
+
+
 async def test_messages_of_a_websocket_count_too(strict: None, door: Door) -> None:
     host = await door.host()
     url = f"{door.url.replace('http', 'ws', 1)}/prefect/api/events/in"

@@ -76,6 +76,21 @@ async def test_a_body_that_trickles_is_given_up_and_nothing_is_written(
     assert await door.site.picture() == before
 
 
+async def test_a_connection_whose_refused_body_came_after_all_serves_the_next_request(
+    door: Door, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(connections, "LINGER_SECONDS", SHORT_SECONDS)
+    reader, writer = await asyncio.open_connection("127.0.0.1", door.port)
+    writer.write(head("/host/complete", "forged", "Content-Length: 3"))
+    refusal = await asyncio.wait_for(reader.readuntil(b"\r\n\r\n"), 10)
+    assert refusal.startswith(b"HTTP/1.1 401 ")
+    writer.write(b"{ }")
+    await asyncio.sleep(SHORT_SECONDS * 2)  # longer than the gateway lingers
+    writer.write(b"GET /health HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n")
+    assert b"HTTP/1.1 200 " in await asyncio.wait_for(reader.read(), 10)
+    writer.close()
+
+
 async def test_a_strangers_body_is_not_waited_for(door: Door) -> None:
     declared = head("/host/complete", "forged", "Content-Length: 100", "Connection: close")
     assert (await door.raw(declared)).startswith(b"HTTP/1.1 401 ")

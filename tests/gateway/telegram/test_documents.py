@@ -8,7 +8,7 @@ import httpx
 import pypdfium2 as pdfium
 
 from schema.failures import Failure, Stage
-from tests.gateway_telegram.office import Office
+from tests.gateway.telegram.office import Office
 from tests.stack.telegram.people import photo
 
 

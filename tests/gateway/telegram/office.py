@@ -27,7 +27,7 @@ from sql.jobs import claim_for_analysis, complete_job, fail_job
 from stack.object_store import ObjectStore
 from tasks.intake import Taken, take_in
 from tasks.offline_analyst import analyse_offline
-from tests.gateway_telegram.program import SECRET, serving
+from tests.gateway.telegram.program import SECRET, serving
 from tests.sql.house import House
 from tests.stack.telegram.people import Person, Town
 

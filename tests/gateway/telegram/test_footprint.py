@@ -2,8 +2,8 @@
 
 import psutil
 
-from tests.gateway_telegram.office import Office
-from tests.gateway_telegram.test_kills import start
+from tests.gateway.telegram.office import Office
+from tests.gateway.telegram.test_kills import start
 from tests.stack.telegram.people import photo
 
 IDLE_BYTES = 120 * 1024**2

@@ -10,8 +10,8 @@ import pytest
 from fastapi import FastAPI
 
 from gateway.app import create_app
-from tests.gateway_telegram.office import Office
-from tests.gateway_telegram.program import SECRET
+from tests.gateway.telegram.office import Office
+from tests.gateway.telegram.program import SECRET
 from tests.stack.telegram.people import photo
 
 HEADER = "X-Telegram-Bot-Api-Secret-Token"

@@ -1,6 +1,6 @@
 """The gateway's application with its Telegram, over a database and a bucket that are told.
 
-In a process of its own (`python -m tests.gateway_telegram.program`, settings as JSON on
+In a process of its own (`python -m tests.gateway.telegram.program`, settings as JSON on
 stdin) for tests that kill it; all that differs from `python -m gateway` is that settings
 are not read from Prefect's blocks.
 """

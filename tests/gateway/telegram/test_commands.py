@@ -23,7 +23,7 @@ from sql.documents import list_documents
 from sql.jobs import claim_for_analysis, complete_job
 from sql.telegram_replies import SentFile
 from stack.telegram.entities import parse
-from tests.gateway_telegram.office import Office
+from tests.gateway.telegram.office import Office
 from tests.sql.house import House, analysis, new_document
 
 

@@ -3,7 +3,7 @@
 from datetime import timedelta
 
 from schema.failures import Failure, Stage
-from tests.gateway_telegram.office import Office
+from tests.gateway.telegram.office import Office
 from tests.sql.house import new_document
 from tests.stack.telegram.people import photo
 

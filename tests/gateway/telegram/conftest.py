@@ -13,7 +13,7 @@ from sql.connection import make_pool
 from stack.object_store import PORT_NAMES, ObjectStore, prepare_bucket, spawn_object_store
 from stack.processes import wait_all_ready
 from stack.servers import reserve_ports
-from tests.gateway_telegram.office import BUCKET, Office
+from tests.gateway.telegram.office import BUCKET, Office
 from tests.sql.house import House
 from tests.stack.telegram.people import Town, open_town, settings_in
 

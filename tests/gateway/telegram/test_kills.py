@@ -12,16 +12,16 @@ from pathlib import Path
 import pytest
 
 from stack.processes import plain_environment
-from tests.gateway_telegram.office import Office, eventually
+from tests.gateway.telegram.office import Office, eventually
 from tests.stack.telegram.people import Person, photo
 
-HOME = Path(__file__).parents[2]
+HOME = Path(__file__).parents[3]
 KILLS = 8
 
 
 async def start(office: Office) -> Process:
     process = await asyncio.create_subprocess_exec(
-        *(sys.executable, "-m", "tests.gateway_telegram.program"),
+        *(sys.executable, "-m", "tests.gateway.telegram.program"),
         stdin=PIPE,
         stdout=PIPE,
         cwd=HOME,
