@@ -69,7 +69,7 @@ def clients(
 def _until(one: "ListedClient") -> str:
     if one.revoked_at is not None:
         return "revoked"
-    return f"{one.expires_at:%Y-%m-%d %H:%M}" if one.expires_at else "it is revoked"
+    return f"{one.expires_at:%Y-%m-%d %H:%M}" if one.expires_at else "no end"
 
 
 @clients_app.command()

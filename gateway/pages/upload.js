@@ -35,10 +35,12 @@ form.addEventListener("submit", (event) => {
       return;
     }
     button.disabled = false;
+    progress.hidden = true;
     tell(reasonOf(request), true);
   });
   request.addEventListener("error", () => {
     button.disabled = false;
+    progress.hidden = true;
     tell("The connection was lost. Try again.", true);
   });
   button.disabled = true;
