@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Literal
 from prefect.blocks.core import Block
 from pydantic import BaseModel, ConfigDict, Field, SecretStr
 
+from blocks.secret import QUIET
 from blocks.vast_account import is_this_machine
 from schema.failures import Misconfigured
 
@@ -67,6 +68,7 @@ BATCH_SHARE = Decimal("0.5")
 class Claude(Block):
     """An account with Anthropic's API, and how documents are analysed with it."""
 
+    model_config = QUIET
     _block_type_name = "ASEAGI Claude"
     _block_type_slug = "aseagi-claude"
     _description = "Key, model, prices and limits of the analyst. Without it, rules analyse."

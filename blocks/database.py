@@ -5,6 +5,7 @@ from contextlib import AbstractAsyncContextManager
 from prefect.blocks.core import Block
 from pydantic import Field, SecretStr
 
+from blocks.secret import QUIET
 from sql.connection import Connection, Pool, connect, make_pool
 
 
@@ -15,6 +16,7 @@ class Database(Block):
     reads it from the environment of the person who deploys.
     """
 
+    model_config = QUIET
     _block_type_name = "ASEAGI database"
     _block_type_slug = "aseagi-database"
     _description = "Postgres addresses of the application and the read-only dashboard."

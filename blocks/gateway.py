@@ -3,10 +3,13 @@
 from prefect.blocks.core import Block
 from pydantic import Field, SecretStr
 
+from blocks.secret import QUIET
+
 
 class Gateway(Block):
     """The one HTTP door, as hosts and the object store reach it."""
 
+    model_config = QUIET
     _block_type_name = "ASEAGI gateway"
     _block_type_slug = "aseagi-gateway"
     _description = "Public address of the gateway and the secret of storage notifications."

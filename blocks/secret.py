@@ -2,9 +2,12 @@
 
 from typing import Annotated
 
-from pydantic import PlainSerializer, SecretStr
+from pydantic import ConfigDict, PlainSerializer, SecretStr
 
 Secret = Annotated[
     SecretStr, PlainSerializer(lambda secret: secret.get_secret_value(), when_used="json")
 ]
 """Hidden in `repr` and `str`; `model_dump_json` has it, for a pipe to a child and no log."""
+
+QUIET = ConfigDict(hide_input_in_errors=True)
+"""For models and blocks that hold secrets: what is wrong with a value is said without it."""

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from urllib.parse import urlsplit
 
 from prefect.blocks.core import Block
-from pydantic import SecretStr
+from pydantic import SecretStr, ValidationError
 
 from blocks.claude import Claude
 from blocks.database import Database
@@ -50,7 +50,33 @@ def _required(environment: Mapping[str, str], name: str) -> str:
 
 
 def blocks_from_environment(environment: Mapping[str, str]) -> list[Block]:
-    """Build every block from `ASEAGI_*` variables; raises `Misconfigured` naming one missing."""
+    """Build every block from `ASEAGI_*` variables; raises `Misconfigured` naming one that is
+    missing or wrong."""
+    try:
+        return _blocks(environment)
+    except ValidationError as error:
+        raise Misconfigured(_what_is_wrong(error)) from None  # it may hold a secret
+
+
+def _what_is_wrong(error: ValidationError) -> str:
+    """The first thing that is wrong, by its variable; the value itself is not repeated."""
+    first = error.errors(include_input=False, include_url=False)[0]
+    field = str(first["loc"][0]) if first["loc"] else ""
+    variable = f"{_PREFIXES.get(error.title, 'ASEAGI_')}{field.upper()}"
+    reason = first["msg"].removeprefix("Value error, ")
+    return f"{variable} is wrong: {reason}. Correct it in .env; .env.example explains it."
+
+
+_PREFIXES = {
+    "Reading": "ASEAGI_READING_",
+    "Claude": "ASEAGI_CLAUDE_",
+    "Telegram": "ASEAGI_TELEGRAM_",
+    "VastAccount": "ASEAGI_VAST_",
+}
+"""How the variables of a block begin, where it is not by `ASEAGI_` alone."""
+
+
+def _blocks(environment: Mapping[str, str]) -> list[Block]:
     credentials = make_credentials(
         endpoint_url=environment.get("ASEAGI_S3_ENDPOINT_URL") or None,
         region=environment.get("ASEAGI_S3_REGION", "us-east-1"),

@@ -6,6 +6,7 @@ from prefect.blocks.core import Block
 from pydantic import Field, SecretStr, field_validator
 
 from blocks.bot import TELEGRAM_URL, BotSettings
+from blocks.secret import QUIET
 
 UserId = Annotated[int, Field(gt=0, lt=2**52)]
 """A user's id, which is also that of the private chat with them."""
@@ -14,6 +15,7 @@ UserId = Annotated[int, Field(gt=0, lt=2**52)]
 class Telegram(Block):
     """A bot of Telegram, and the people it listens to. Without it, there is no Telegram."""
 
+    model_config = QUIET
     _block_type_name = "ASEAGI Telegram"
     _block_type_slug = "aseagi-telegram"
     _description = "Token of the bot, secret of its webhook, and who may send documents."

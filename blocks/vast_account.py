@@ -6,12 +6,15 @@ from urllib.parse import urlsplit
 from prefect.blocks.core import Block
 from pydantic import Field, SecretStr
 
+from blocks.secret import QUIET
+
 VAST_URL = "https://console.vast.ai"
 
 
 class VastAccount(Block):
     """One Vast.ai account, or a rehearsal of one. Prepaid, without autobill: see the docs."""
 
+    model_config = QUIET
     _block_type_name = "ASEAGI Vast.ai account"
     _block_type_slug = "aseagi-vast-account"
     _description = "Address and key of the marketplace that GPU hosts are rented from."

@@ -17,7 +17,7 @@ from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse
 from psycopg_pool import PoolTimeout
 
-from gateway import events, host, large_uploads, prefect_door, upload_page, uploads
+from gateway import docs_page, events, host, large_uploads, prefect_door, upload_page, uploads
 from gateway.access_log import AccessLog
 from gateway.bodies import BoundedBodies, Bounds
 from gateway.headers import SecurityHeaders
@@ -90,7 +90,7 @@ def create_app(*, spool_dir: Path) -> FastAPI:
 
     `spool_dir` is a folder of its own for uploads on their way; what lies there is removed.
     """
-    # No page of documentation: it would need scripts from elsewhere.
+    # Its own pages of documentation would load scripts from elsewhere: `docs_page` has them here.
     app = FastAPI(title="ASEAGI gateway", lifespan=_lifespan, docs_url=None, redoc_url=None)
     app.state.spool_dir = spool_dir
     for away in (psycopg.OperationalError, PoolTimeout, BotoCoreError, ClientError, PrefectAway):
@@ -115,6 +115,7 @@ def create_app(*, spool_dir: Path) -> FastAPI:
     app.include_router(upload_page.router)
     app.include_router(upload_page.linked)
     app.include_router(telegram_door.router)
+    app.include_router(docs_page.router)
 
     @app.get("/health")
     async def health() -> dict[str, str]:  # pyright: ignore[reportUnusedFunction]

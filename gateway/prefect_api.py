@@ -7,6 +7,7 @@ Guarantees: every call has a time limit; nothing of Prefect's login is in an ans
 """
 
 import logging
+import ssl
 from collections import OrderedDict
 from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
@@ -126,6 +127,12 @@ def _remember(known: OrderedDict[UUID, Value], key: UUID, value: Value) -> None:
         known.popitem(last=False)
 
 
+def _trusted(login: PrefectLogin) -> ssl.SSLContext | bool:
+    if not login.verify or login.ca_file is None:
+        return login.verify
+    return ssl.create_default_context(cafile=login.ca_file)
+
+
 @asynccontextmanager
 async def open_prefect_api(login: PrefectLogin) -> AsyncGenerator[PrefectApi]:
     """The API, with the gateway's login."""
@@ -133,7 +140,7 @@ async def open_prefect_api(login: PrefectLogin) -> AsyncGenerator[PrefectApi]:
         base_url=login.url,
         headers={name: value.get_secret_value() for name, value in login.headers.items()},
         timeout=TIMEOUT,
-        verify=login.verify,
+        verify=_trusted(login),
         follow_redirects=False,
     ) as http:
         yield PrefectApi(http)

@@ -23,6 +23,8 @@ class PrefectLogin(BaseModel, frozen=True):
     url: str
     headers: dict[str, Secret]
     verify: bool = True
+    ca_file: str | None = None
+    """Whose certificates to trust, if not those that everybody trusts."""
 
 
 class GatewaySettings(BaseModel, frozen=True):

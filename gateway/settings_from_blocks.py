@@ -72,6 +72,7 @@ def prefect_login() -> PrefectLogin:
         url=f"{api.url.rstrip('/')}/",
         headers={name: SecretStr(value) for name, value in headers.items()},
         verify=not api.tls_insecure_skip_verify,
+        ca_file=api.ssl_cert_file,
     )
 
 

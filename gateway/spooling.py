@@ -7,6 +7,7 @@ what a killed gateway left is removed when the next one starts.
 
 import asyncio
 import errno
+import fcntl
 import hashlib
 import os
 import shutil
@@ -40,8 +41,9 @@ class Spool:
     behind files.
     """
 
-    def __init__(self, folder: Path, *, storing: int) -> None:
+    def __init__(self, folder: Path, held: int, *, storing: int) -> None:
         self._folder = folder
+        self._held = held
         self._threads = ThreadPoolExecutor(storing, thread_name_prefix="storing")
         self._promised = 0
         """Bytes that bodies on their way may still need."""
@@ -82,6 +84,7 @@ class Spool:
     def close(self) -> None:
         """Begin nothing more; what is under way ends by itself."""
         self._threads.shutdown(wait=False, cancel_futures=True)
+        os.close(self._held)
 
     @contextmanager
     def folder(self) -> Generator[Path]:
@@ -156,7 +159,7 @@ def _write(descriptor: int, chunk: bytes, digesting: _Digesting) -> None:
 def open_spool(folder: Path, *, storing: int) -> Spool:
     """An empty spool, in a folder of its own in `folder`.
 
-    Raises `Misconfigured` if that folder is somebody else's.
+    Raises `Misconfigured` if that folder is somebody else's, or another gateway's.
     """
     folder /= OWN_FOLDER
     folder.mkdir(mode=0o700, parents=True, exist_ok=True)
@@ -164,9 +167,23 @@ def open_spool(folder: Path, *, storing: int) -> Spool:
     if folder.is_symlink() or not owners <= {os.getuid(), 0}:
         raise Misconfigured(f"{folder} belongs to somebody else; name another with --spool.")
     folder.chmod(0o700)
+    held = _hold(folder)
     for left in folder.iterdir():
         if left.is_dir():
             shutil.rmtree(left)
         else:
             left.unlink()
-    return Spool(folder, storing=storing)
+    return Spool(folder, held, storing=storing)
+
+
+def _hold(folder: Path) -> int:
+    """Lock the folder while this process lives: another gateway would remove what lies there."""
+    held = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        fcntl.flock(held, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        os.close(held)
+        raise Misconfigured(
+            f"Another gateway spools in {folder}; name another folder with --spool."
+        ) from None
+    return held

@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import re
 from collections.abc import AsyncGenerator
 from typing import Any
 from uuid import uuid4
@@ -88,9 +89,17 @@ async def test_https_is_kept_where_the_address_is_one(https_door: Door) -> None:
     assert answer.headers["strict-transport-security"] == "max-age=31536000"
 
 
-async def test_there_is_no_page_of_documentation(door: Door) -> None:
-    for path in ("/docs", "/redoc"):
-        assert (await door.http.get(path)).status_code == 404
+async def test_the_page_of_documentation_loads_nothing_from_elsewhere(door: Door) -> None:
+    page = await door.http.get("/docs")
+    assert page.status_code == 200
+    assert is_hardened(page.headers)
+    loaded = re.findall(r'(?:src|href|spec-url)="([^"]*)"', page.text)
+    assert sorted(loaded) == ["/docs/redoc.js", "/openapi.json", "data:,"]
+    script = await door.http.get("/docs/redoc.js")
+    assert script.status_code == 200
+    assert "javascript" in script.headers["content-type"]
+    assert (await door.http.get("/openapi.json")).json()["paths"]["/uploads"]
+    assert (await door.http.get("/redoc")).status_code == 404
 
 
 async def test_the_log_has_a_line_for_each_request_and_no_secret_in_it(door: Door) -> None:
