@@ -48,6 +48,19 @@ BODIES = {
 }
 """How large and how slow a body may be, by the beginning of the path."""
 
+TAGS = [
+    {
+        "name": "uploads",
+        "description": "Bring documents. `Authorization: Bearer` and the token that "
+        "`aseagi clients add` shows; a link of one file needs none.",
+    },
+    {"name": "events", "description": "What the object store tells: something was put there."},
+    {"name": "telegram", "description": "What Telegram delivers to the bot."},
+    {"name": "host", "description": "For OCR sessions, each with the token of its attempt."},
+    {"name": "prefect", "description": "The part of Prefect that one session's run needs."},
+]
+"""The parts of the documentation, in its order."""
+
 
 @asynccontextmanager
 async def _lifespan(app: FastAPI) -> AsyncGenerator[None]:
@@ -91,7 +104,14 @@ def create_app(*, spool_dir: Path) -> FastAPI:
     `spool_dir` is a folder of its own for uploads on their way; what lies there is removed.
     """
     # Its own pages of documentation would load scripts from elsewhere: `docs_page` has them here.
-    app = FastAPI(title="ASEAGI gateway", lifespan=_lifespan, docs_url=None, redoc_url=None)
+    app = FastAPI(
+        title="ASEAGI gateway",
+        summary="The one HTTP door: who brings documents, what tells of them, who reads them.",
+        openapi_tags=TAGS,
+        lifespan=_lifespan,
+        docs_url=None,
+        redoc_url=None,
+    )
     app.state.spool_dir = spool_dir
     for away in (psycopg.OperationalError, PoolTimeout, BotoCoreError, ClientError, PrefectAway):
         app.add_exception_handler(away, _unavailable)
