@@ -14,7 +14,7 @@ import pypdfium2.raw as pdfium_c
 
 from schema.failures import BadInput
 from schema.files import PDF, media_type_of
-from tasks.pictures import check_picture
+from tasks.pictures import pages_of_picture
 from tasks.text_layer import TextLayer, is_born_digital
 
 MAX_PAGES = 5000
@@ -41,8 +41,7 @@ def inspect(path: Path) -> Inspection:
         media_type = media_type_of(file.read(1024))
     if media_type == PDF:
         return Inspection(PDF, _pdf_pages(path))
-    check_picture(path, media_type)
-    return Inspection(media_type, (None,))
+    return Inspection(media_type, (None,) * pages_of_picture(path, media_type))
 
 
 def _pdf_pages(path: Path) -> tuple[str | None, ...]:
