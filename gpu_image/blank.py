@@ -36,13 +36,15 @@ NOISES = 6.0
 DUST_PIXELS = 3
 """A mark no wider and no higher than this is dust: a millimetre on a letter."""
 
-SPECK_PIXELS = 26
-"""A mark no larger may be dirt, seven millimetres on a letter."""
+SPECK_PIXELS = 8
+FEW_MARKS = 40
+"""Marks no larger (two millimetres on a letter) and no more may be dirt; a page number is
+larger."""
 
-FEW_MARKS = 20
+NOISE_PIXELS = 26
 DUSTY = 4
-"""So many times more dust than marks is noise, however many marks there are: letters of a script
-that the engine does not know leave hardly any dust."""
+"""On a page with so many times more dust than marks they are noise, as faxes have it, though more
+and larger: letters of a script that the engine does not know leave hardly any dust."""
 
 HOLE_PIXELS = (14, 42)
 """How wide and high a punched hole is: four to eleven millimetres on a letter."""
@@ -53,8 +55,8 @@ HOLE_MARGIN = 0.12
 EDGE = 0.015
 """As a share of the side: what lies so near the sheet's edge is the scanner's."""
 
-MOST_ODD_WORDS = 5
 LEAST_CHARACTER_CONFIDENCE = 0.8
+"""A single letter that is less sure, alone among specks, is one of them."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,8 +77,9 @@ class Ink:
     @property
     def is_specks(self) -> bool:
         """Whether the page is empty if no words are found on it."""
-        are_few = self.marks <= max(FEW_MARKS, self.dust // DUSTY)
-        return are_few and self.largest_pixels <= SPECK_PIXELS
+        if self.dust >= DUSTY * self.marks:
+            return self.largest_pixels <= NOISE_PIXELS
+        return self.marks <= FEW_MARKS and self.largest_pixels <= SPECK_PIXELS
 
 
 def ink_of(page: Pixels) -> Ink:
@@ -97,21 +100,20 @@ def ink_of(page: Pixels) -> Ink:
 
 
 def without_dirt(words: Sequence[FoundWord], ink: Ink) -> tuple[Sequence[FoundWord], bool]:
-    """The words that are words, and whether the page is blank."""
-    if _is_dirt(words, ink):
+    """The words that are words, and whether the page is blank.
+
+    Marks without any letter or figure among them are dirt read as signs; so is a single
+    letter here and there, if it is unsure and nothing on the page is larger than dirt.
+    """
+    if not any(character.isalnum() for word in words for character in word.text):
+        return (), ink.is_specks
+    if ink.is_specks and all(_is_odd(word) for word in words):
         return (), True
-    return words, not words and ink.is_specks
+    return words, False
 
 
-def _is_dirt(words: Sequence[FoundWord], ink: Ink) -> bool:
-    """Whether what was found is no words but specks: next to nothing, and unsure or no letters."""
-    if not 0 < len(words) <= MOST_ODD_WORDS or not ink.is_specks:
-        return False
-    return all(
-        not any(character.isalnum() for character in word.text)
-        or (len(word.text) == 1 and word.confidence < LEAST_CHARACTER_CONFIDENCE)
-        for word in words
-    )
+def _is_odd(word: FoundWord) -> bool:
+    return len(word.text) == 1 and word.confidence < LEAST_CHARACTER_CONFIDENCE
 
 
 def _are_holes(spots: NDArray[np.int64], columns: int, rows: int) -> NDArray[np.bool_]:

@@ -135,7 +135,8 @@ class RapidOcrEngine:
             found,
             width_pixels=width,
             height_pixels=height,
-            rotation_degrees=rotation,
+            # Nothing says which way up a page without words is.
+            rotation_degrees=rotation if found else 0,
             engine=self.name,
             seconds=time.perf_counter() - started,
         )
