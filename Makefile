@@ -17,7 +17,7 @@ UV_VERSION := 0.13.9
 PYTEST_WORKERS ?= 2
 
 .DEFAULT_GOAL := help
-.PHONY: help vastai host demo up test check lint lint-image types imports pytest image bench bench-throughput bench-close bench-soak bench-rented bench-ocr bench-ocr-feed bench-analyst bench-claude bench-gateway bench-image bench-search bench-watch samples lock clean
+.PHONY: help vastai host demo up test check lint lint-image types imports pytest image bench bench-throughput bench-close bench-soak bench-rented bench-ocr bench-ocr-feed bench-analyst bench-claude bench-gateway bench-image bench-memory bench-search bench-testdocs bench-watch samples lock clean
 
 help: ## Show this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 20
@@ -122,6 +122,12 @@ bench-gateway: $(READY) ## 1,000 uploads at once and one of 2 GB: nothing lost, 
 
 bench-image: $(HOST_READY) ## What the image of a rented host weighs, package by package
 	@$(HOST_BIN)/python -m bench.image
+
+bench-memory: $(READY) ## A 2,000-page scan and a 100-megapixel photo: the memory of each process
+	@$(BIN)/python -m bench.memory
+
+bench-testdocs: $(READY) ## Real documents of FOLDER through the whole system, read by RapidOCR
+	@$(BIN)/python -m bench.testdocs $(if $(FOLDER),--folder "$(FOLDER)")
 
 bench-search: $(READY) ## Recall of search by words, by meaning and fused; times over 100,000 pages
 	@$(BIN)/python -m bench.search

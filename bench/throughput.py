@@ -74,7 +74,7 @@ class PeakMemory:
             now: dict[str, float] = {}
             for process in processes_of(self._state_dir):
                 with contextlib.suppress(psutil.Error):
-                    name = _role(process)
+                    name = role_of(process)
                     memory = process.memory_full_info().pss / MEGABYTE
                     # One Postgres is many processes that share memory; others are counted singly.
                     now[name] = (
@@ -86,7 +86,8 @@ class PeakMemory:
                 self.megabytes[name] = max(memory, self.megabytes.get(name, 0))
 
 
-def _role(process: psutil.Process) -> str:
+def role_of(process: psutil.Process) -> str:
+    """What a process of a stack is for, by its command line."""
     line = " ".join(process.cmdline())
     roles = {
         "prefect.server": "prefect server",

@@ -35,8 +35,8 @@ def add(
 ) -> None:
     """Add files and folders; reading starts by itself.
 
-    Adding the same file again changes nothing. Files that are no PDF, JPEG or PNG are
-    skipped and named.
+    Adding the same file again changes nothing. Files of a kind that cannot be read (it
+    takes PDF, JPEG, PNG, TIFF, WebP and HEIC) are skipped and named.
 
     **Examples**
 

@@ -13,7 +13,7 @@ from schema.failures import BadInput, Failure
 if TYPE_CHECKING:
     from schema.analysis import Analysis, Quoted
     from sql.connection import Connection
-    from sql.documents import DocumentRow
+    from sql.documents import DocumentRow, PageRow
 
 IdArgument = Annotated[str, typer.Argument(metavar="ID", help="Id, or its first characters.")]
 
@@ -111,6 +111,8 @@ async def _show(prefix: str, *, with_text: bool, as_json: bool) -> None:
                 "source": page.source,
                 "engine": page.engine,
                 "confidence": page.confidence,
+                "rotation_degrees": page.rotation_degrees,
+                "is_blank": page.is_blank,
                 "error": page.error,
                 **({"text": page.text} if with_text else {}),
             }
@@ -130,12 +132,21 @@ async def _show(prefix: str, *, with_text: bool, as_json: bool) -> None:
         console.print(Text(lacks, style="yellow"))
     for page in pages:
         how = page.engine or page.source or ""
-        sure = f", confidence {page.confidence:.2f}" if page.confidence is not None else ""
-        console.print(f"[bold]page {page.number}[/bold]: {page.state} {how}{sure}")
+        console.print(f"[bold]page {page.number}[/bold]: {page.state} {how}{_remarks(page)}")
         if page.error is not None:
             console.print(Text(f"    {page.error['reason']}"))
         if with_text and page.text:
             console.print(Text(page.text))
+
+
+def _remarks(page: "PageRow") -> str:
+    """What is to be said of how a page was read."""
+    if page.is_blank:
+        return ", blank"
+    turned = f", turned by {page.rotation_degrees}°" if page.rotation_degrees else ""
+    sure = f", confidence {page.confidence:.2f}" if page.confidence is not None else ""
+    no_text = ", no text on it" if page.text == "" else ""
+    return f"{turned}{sure}{no_text}"
 
 
 def what_lacks(row: "DocumentRow") -> str | None:

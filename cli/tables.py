@@ -50,6 +50,7 @@ def document_dict(row: DocumentRow) -> dict[str, Any]:
         "pages": row.page_count,
         "pages_done": row.pages_done,
         "pages_failed": row.pages_failed,
+        "failed_pages": row.failed_pages,
         "status": row.status,
         "stage": row.stage,
         "lane": row.lane,
@@ -72,8 +73,8 @@ def _pages(row: DocumentRow) -> str:
 def _status(row: DocumentRow) -> str:
     if row.error is not None:
         return f"failed: {Failure.model_validate(row.error).reason}"
-    if row.status == "completed" and row.pages_failed:
-        return f"completed, {row.pages_failed} pages unread"
+    if row.status == "completed" and row.unread:
+        return f"completed, {row.unread}"
     if row.status == "completed" and row.analysis_failure:
         return "completed, analysis incomplete"
     return row.status

@@ -179,11 +179,12 @@ def _document(line: DocumentLine) -> dict[str, object]:
 
 
 def _titled(line: DocumentLine) -> str | None:
-    """The title; before it, what the analysis lacks."""
-    if line.analysis_failure is None:
-        return line.title
-    lacks = Failure.model_validate(line.analysis_failure).reason  # it names its pages itself
-    return f"{lacks} · {line.title or ''}"
+    """The title; before it, which pages are unread and what the analysis lacks."""
+    lacks = line.unread
+    if line.analysis_failure is not None:
+        failure = Failure.model_validate(line.analysis_failure)  # it names its pages itself
+        lacks = f"{lacks} {failure.reason}" if lacks else failure.reason
+    return f"{lacks} · {line.title or ''}" if lacks else line.title
 
 
 def _show_failed_arrivals(arrivals: list[FailedArrival]) -> None:

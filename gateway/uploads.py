@@ -13,6 +13,7 @@ from blocks.inbox import Content, Origin, find_same, inbox_key, names_of
 from gateway.clients import Client, ClientFirst
 from gateway.services import Services, services
 from gateway.storing import store
+from schema.files import TAKEN
 from schema.lanes import Lane
 from schema.uploads import (
     CheckRequest,
@@ -36,7 +37,7 @@ Using = Annotated[Services, Depends(services)]
 _FILE_BODY = {
     "requestBody": {
         "required": True,
-        "description": "The file's bytes as they are: a PDF, JPEG or PNG.",
+        "description": f"The file's bytes as they are; {TAKEN} files are taken.",
         "content": {"application/octet-stream": {"schema": {"type": "string", "format": "binary"}}},
     }
 }

@@ -60,6 +60,7 @@ def page_text(
     rotation_degrees: int,
     engine: str,
     seconds: float,
+    is_blank: bool = False,
 ) -> PageText:
     """Put an engine's words in reading order and on the page as rendered.
 
@@ -83,6 +84,7 @@ def page_text(
         width_pixels=width_pixels,
         height_pixels=height_pixels,
         rotation_degrees=QUARTER_TURNS[rotation_degrees],
+        is_blank=is_blank,
         engine=engine,
         seconds=seconds,
     )

@@ -1,7 +1,7 @@
-"""A page's pixels: PDF, JPEG and PNG files as upright-as-stored RGB arrays.
+"""A page's pixels: PDF files and pictures as upright-as-stored RGB arrays.
 
-"As rendered" means what a viewer shows: a PDF's /Rotate and a photo's EXIF
-orientation are applied, form fields are drawn, transparency lies on white. How
+"As rendered" means what a viewer shows: a PDF's /Rotate and the orientation noted in a
+picture are applied, once, form fields are drawn, transparency lies on white. How
 the text itself stands on the page is the engine's question, not this module's.
 
 A PDF page that is nothing but a scan gives the scan's own pixels: drawing it would
@@ -10,7 +10,8 @@ every doubt is settled by rendering.
 
 Memory is bounded by construction: one page at a time, and never more than
 `MAX_PAGE_PIXELS` of it, whatever the file claims to be. What a decoder needs on the
-way is bounded by `MAX_STORED_PIXELS`, `MAX_WHOLE_PIXELS` and `MAX_DECODED_PIXELS`.
+way is bounded by `MAX_STORED_PIXELS`, `MAX_WHOLE_PIXELS` and `MAX_DECODED_PIXELS`, and
+by those of `rendering.tiff`, `rendering.webp` and `rendering.heic`.
 """
 
 import ctypes
@@ -36,15 +37,24 @@ from PIL.ImageFile import ImageFile
 from PIL.JpegImagePlugin import JpegImageFile
 from PIL.PngImagePlugin import PngImageFile
 
+from rendering import heic, tiff, webp
 from schema.failures import BadInput
+from schema.files import HEIC, JPEG, PDF, PNG, TIFF, WEBP
 
 Pixels = NDArray[np.uint8]
 """Height x width x 3, RGB."""
 
-PDF = "application/pdf"
-JPEG = "image/jpeg"
-PNG = "image/png"
-MEDIA_TYPES = {".pdf": PDF, ".jpg": JPEG, ".jpeg": JPEG, ".png": PNG}
+MEDIA_TYPES = {
+    ".pdf": PDF,
+    ".jpg": JPEG,
+    ".jpeg": JPEG,
+    ".png": PNG,
+    ".tif": TIFF,
+    ".tiff": TIFF,
+    ".webp": WEBP,
+    ".heic": HEIC,
+    ".heif": HEIC,
+}
 """Media type by lower-case suffix, for callers that have nothing but a file name."""
 
 MAX_PAGE_PIXELS = 25_000_000
@@ -62,7 +72,7 @@ MAX_DECODED_PIXELS = 2 * MAX_PAGE_PIXELS
 """A JPEG is decoded at the largest size within this, 200 MB as Pillow holds it, and then
 shrunk: at `MAX_PAGE_PIXELS` one just above would come out at a quarter of the pixels."""
 
-_UNREADABLE = (OSError, SyntaxError, ValueError)
+_UNREADABLE = (OSError, SyntaxError, ValueError, EOFError)
 """What Pillow raises for a picture that is damaged, cut short, or something else."""
 
 _PDFIUM = threading.RLock()
@@ -96,10 +106,15 @@ def open_document(path: Path, media_type: str, *, dpi: int = 200) -> Generator[D
             yield document
         finally:
             document.close()
-    elif media_type in (JPEG, PNG):
+    elif media_type == TIFF:
+        yield _TiffDocument(path)
+    elif media_type in _KINDS:
         yield _ImageDocument(path, media_type)
     else:
-        raise BadInput(f"Files of type {media_type} cannot be read; PDF, JPEG and PNG can.")
+        raise BadInput(
+            f"Files of type {media_type} have no pages to draw; PDF, JPEG, PNG, TIFF, WebP "
+            "and HEIC have."
+        )
 
 
 class _PdfDocument:
@@ -162,12 +177,16 @@ class _PdfDocument:
             self._pdf.close()
 
 
+_KINDS = {JPEG: "JPEG", PNG: "PNG", WEBP: "WebP", HEIC: "HEIC"}
+"""What people call a picture."""
+
+
 class _ImageDocument:
     page_count = 1
 
     def __init__(self, path: Path, media_type: str) -> None:
         self._path = path
-        self._kind = "JPEG" if media_type == JPEG else "PNG"
+        self._kind = _KINDS[media_type]
         with self._opened():
             pass  # a file that is no image is the file's failure, found at once
 
@@ -175,16 +194,19 @@ class _ImageDocument:
         _check_page_number(number, self.page_count)
         with self._opened() as image:
             try:
-                return _image_pixels(image, image.getexif().get(_EXIF_ORIENTATION, 1))
+                return _image_pixels(image, self._orientation(image))
             except _UNREADABLE as error:
                 raise BadInput(f"The {self._kind} image is damaged or cut short.") from error
 
+    def _orientation(self, image: ImageFile) -> int:
+        if self._kind == "HEIC":
+            return 1  # its decoder has turned it already
+        return image.getexif().get(_EXIF_ORIENTATION, 1)
+
     @contextmanager
     def _opened(self) -> Generator[ImageFile]:
-        # Not `Image.open`: that warns or raises at a size that is set for the whole
-        # process. The limits here are ours, and nobody else's use of Pillow is changed.
         try:
-            image = (JpegImageFile if self._kind == "JPEG" else PngImageFile)(self._path)
+            image = self._open()
         except _UNREADABLE as error:
             raise BadInput(f"The file is not a {self._kind} image that can be opened.") from error
         with image:
@@ -196,6 +218,41 @@ class _ImageDocument:
                     f"{kind} is {limit / 1e6:.0f} megapixels. Send a smaller copy."
                 )
             yield image
+
+    def _open(self) -> ImageFile:
+        # Not `Image.open`: that warns or raises at a size that is set for the whole
+        # process. The limits here are ours, and nobody else's use of Pillow is changed.
+        match self._kind:
+            case "WebP":
+                return webp.open_webp(self._path)
+            case "HEIC":
+                return heic.open_heic(self._path)
+            case "JPEG":
+                return JpegImageFile(self._path)
+            case _:
+                return PngImageFile(self._path)
+
+
+class _TiffDocument:
+    """One page is opened at a time, and one that is broken takes no other with it."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self._pages = tiff.pages_of(path)
+        self.page_count = len(self._pages)
+
+    def page(self, number: int) -> Pixels:
+        _check_page_number(number, self.page_count)
+        try:
+            with tiff.open_page(self._path, self._pages[number - 1]) as image:
+                # Pillow turns a TIFF by its orientation while it decodes it.
+                is_negative = tiff.is_negative(image)
+                pixels = _image_pixels(image, orientation=1)
+                return 255 - pixels if is_negative else pixels
+        except BadInput as error:
+            raise BadInput(f"Page {number} of the TIFF cannot be read. {error}") from error
+        except tiff.DAMAGED as error:
+            raise BadInput(f"Page {number} of the TIFF is damaged or cut short.") from error
 
 
 def render_scale(width_points: float, height_points: float, dpi: int) -> float:
@@ -269,6 +326,8 @@ def _image_pixels(image: ImageFile, orientation: int) -> Pixels:
 
 def _skip_detail(image: ImageFile) -> None:
     """Let a large JPEG be decoded at a half, a quarter or an eighth of its size."""
+    if not isinstance(image, JpegImageFile):
+        return  # a HEIC would give its thumbnail
     part = 1
     while part < 8 and (image.width // part) * (image.height // part) > MAX_DECODED_PIXELS:
         part *= 2

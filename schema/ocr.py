@@ -5,9 +5,9 @@ EXIF orientation already applied), origin top left, x to the right, y down. They
 are independent of resolution, so a result fits a thumbnail and a 600 dpi scan.
 """
 
-from typing import Annotated, Literal
+from typing import Annotated, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from schema.text import Text
 
@@ -52,10 +52,20 @@ class PageText(BaseModel):
     rotation_degrees: Rotation = Field(
         default=0, description="Clockwise turn that makes the page upright."
     )
+    is_blank: bool = Field(
+        default=False,
+        description="Nothing is on the page but paper; a picture without words is not blank.",
+    )
     engine: Text = Field(max_length=100, description="Engine and model, e.g. `rapidocr 3.10.0`.")
     seconds: float = Field(
         ge=0, le=86_400, allow_inf_nan=False, description="Time the engine spent on this page."
     )
+
+    @model_validator(mode="after")
+    def _blank_is_empty(self) -> Self:
+        if self.is_blank and (self.words or self.text):
+            raise ValueError("a page with words is not blank")
+        return self
 
     @property
     def confidence(self) -> float:

@@ -12,6 +12,8 @@ from uuid import UUID
 
 from psycopg.rows import class_row
 
+from schema.failures import Failure
+from schema.unread import unread
 from sql.charges import DayCost
 from sql.connection import Connection, only_row
 
@@ -204,6 +206,16 @@ class DocumentLine:
     seconds: float | None
     cost_dollars: Decimal
     created_at: datetime
+    failed_pages: Sequence[int]
+    """Those that could not be read."""
+    page_error: dict[str, Any] | None
+    """Why the first of them could not be."""
+
+    @property
+    def unread(self) -> str | None:
+        """Which pages could not be read, and why; None if all were, or none was."""
+        first = Failure.model_validate(self.page_error) if self.page_error else None
+        return unread(self.failed_pages, self.page_count, first) if self.pages_done else None
 
     @property
     def place(self) -> Place:
@@ -266,12 +278,18 @@ _LINES = """
             when 0 then job.created_at else coalesce(job.ready_at, job.created_at) end)::float
             as seconds,
         coalesce(shares.dollars, 0) + coalesce(own.dollars, 0) as cost_dollars,
-        document.created_at
+        document.created_at, coalesce(broken.numbers, '{}') as failed_pages,
+        broken.error as page_error
     from chosen
     join aseagi.documents document on document.id = chosen.id
     join aseagi.processing_jobs job on job.document_id = chosen.id
     left join shares on shares.document_id = chosen.id
     left join own on own.document_id = chosen.id
+    left join lateral (
+        select array_agg(number order by number) as numbers,
+            (array_agg(error order by number))[1] as error
+        from aseagi.pages where document_id = chosen.id and state = 'failed'
+    ) as broken on true
     order by document.created_at desc, document.id desc
 """
 _LINES_BY_STATUS = _LINES.replace("__CHOSEN__", _NEWEST_BY_STATUS)

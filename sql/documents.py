@@ -12,6 +12,7 @@ from psycopg.types.json import Jsonb
 
 from schema.failures import Failure
 from schema.lanes import Lane
+from schema.unread import unread
 from sql.connection import Connection, only_row
 
 
@@ -163,6 +164,16 @@ class DocumentRow:
     analysis_failure: dict[str, Any] | None
     """What the analysis lacks, or why it is not by the analyst asked first."""
     error: dict[str, Any] | None
+    failed_pages: Sequence[int]
+    """Those that could not be read."""
+    page_error: dict[str, Any] | None
+    """Why the first of them could not be."""
+
+    @property
+    def unread(self) -> str | None:
+        """Which pages could not be read, and why; None if all were, or none was."""
+        first = Failure.model_validate(self.page_error) if self.page_error else None
+        return unread(self.failed_pages, self.page_count, first) if self.pages_done else None
 
 
 # The session's bill is shared out by pages: a document pays for the pages of it the session read.
@@ -184,7 +195,8 @@ _DOCUMENT_ROWS = """
         where document_id is not null group by document_id
     ), counts as (
         select document_id, count(*) filter (where state = 'done') as done,
-            count(*) filter (where state = 'failed') as failed
+            count(*) filter (where state = 'failed') as failed,
+            array_agg(number order by number) filter (where state = 'failed') as failed_pages
         from aseagi.pages group by document_id
     )
     select document.id, document.file_name, document.matter, document.media_type,
@@ -201,7 +213,10 @@ _DOCUMENT_ROWS = """
             when 0 then job.created_at else coalesce(job.ready_at, job.created_at) end)::float
             as seconds,
         coalesce(page_costs.dollars, 0) + coalesce(own_costs.dollars, 0) as cost_dollars,
-        document.analysis, job.results -> 'analysis_failure' as analysis_failure, job.error
+        document.analysis, job.results -> 'analysis_failure' as analysis_failure, job.error,
+        coalesce(counts.failed_pages, '{}') as failed_pages,
+        (select error from aseagi.pages where document_id = document.id
+            and number = counts.failed_pages[1]) as page_error
     from aseagi.documents document
     join aseagi.processing_jobs job on job.document_id = document.id
     left join counts on counts.document_id = document.id
@@ -252,6 +267,8 @@ class PageRow:
     confidence: float | None
     text: str | None
     error: dict[str, Any] | None
+    rotation_degrees: int | None
+    is_blank: bool
 
 
 async def list_pages(db: Connection, document_id: UUID) -> list[PageRow]:
@@ -259,7 +276,8 @@ async def list_pages(db: Connection, document_id: UUID) -> list[PageRow]:
     async with db.cursor(row_factory=class_row(PageRow)) as cursor:
         await cursor.execute(
             """
-            select number, state, source, engine, confidence, text, error
+            select number, state, source, engine, confidence, text, error, rotation_degrees,
+                is_blank
             from aseagi.pages where document_id = %s order by number
             """,
             (document_id,),

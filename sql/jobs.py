@@ -67,9 +67,16 @@ class AnalysisJob:
     """For each page, whether its text is not the file's own."""
     words_paths: Sequence[str | None]
     """Where in the bucket the words of each page are, with their places."""
+    blank: Sequence[bool] = ()
+    """For each page, whether nothing is on it."""
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "lane", Lane(self.lane))
+
+    @property
+    def is_blank(self) -> bool:
+        """Whether nothing is on any of its pages: there is nothing to analyse."""
+        return bool(self.blank) and all(self.blank)
 
 
 async def claim_for_analysis(
@@ -122,7 +129,9 @@ async def claim_for_analysis(
                     where page.document_id = claimed.document_id order by page.number) as scanned,
                 array(select page.words_path from aseagi.pages page
                     where page.document_id = claimed.document_id order by page.number)
-                    as words_paths
+                    as words_paths,
+                array(select page.is_blank from aseagi.pages page
+                    where page.document_id = claimed.document_id order by page.number) as blank
             from claimed join aseagi.documents document on document.id = claimed.document_id
             order by claimed.ready_at
             """).format(ready=_READY),

@@ -316,7 +316,7 @@ async def _settle_page(db: Connection, lease_id: UUID, outcome: PageOutcome) -> 
         """
         update aseagi.pages set state = 'done', lease_id = null, settled_at = now(), error = null,
             source = 'ocr', text = %s, engine = %s, words_path = %s, width_pixels = %s,
-            height_pixels = %s, rotation_degrees = %s, confidence = %s, seconds = %s
+            height_pixels = %s, rotation_degrees = %s, confidence = %s, seconds = %s, is_blank = %s
         where document_id = %s and number = %s and lease_id = %s
         """,
         (
@@ -326,8 +326,9 @@ async def _settle_page(db: Connection, lease_id: UUID, outcome: PageOutcome) -> 
             result.width_pixels,
             result.height_pixels,
             result.rotation_degrees,
-            result.confidence,
+            result.confidence if result.words else None,
             result.seconds,
+            result.is_blank,
             *key,
         ),
     )

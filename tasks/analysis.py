@@ -24,6 +24,7 @@ from sql.connection import Pool
 from sql.documents import analysis_of
 from sql.embeddings import Embedding, documents_without_embeddings, store_embeddings
 from sql.jobs import AnalysisJob, complete_job, fail_job
+from tasks.blank_documents import analysis_of_blank
 from tasks.claude.analyst import Finished
 from tasks.meaning import MODEL, embed
 from tasks.offline_analyst import analyse_offline
@@ -115,7 +116,7 @@ async def finish(
             analysis = await _by_claude_before(job, pool)
             failure = _kept(failure) if analysis else failure
         if analysis is None:
-            analysis = await asyncio.to_thread(analyse_offline, job.pages, file_name=job.file_name)
+            analysis = await asyncio.to_thread(_by_rules, job)
         embeddings = await asyncio.to_thread(_embed_all, job.pages)
     except Exception as error:  # noqa: BLE001 - one bad document never stops a batch
         known = isinstance(error, AseagiError)
@@ -129,6 +130,12 @@ async def finish(
         if stored:
             await store_embeddings(db, job.document_id, embeddings, model=MODEL)
     return _told(job, analysis, failure, stored=stored)
+
+
+def _by_rules(job: AnalysisJob) -> Analysis:
+    if job.is_blank:
+        return analysis_of_blank(len(job.pages))
+    return analyse_offline(job.pages, file_name=job.file_name)
 
 
 async def _by_claude_before(job: AnalysisJob, pool: Pool) -> Analysis | None:

@@ -157,7 +157,7 @@ def _document(row: DocumentRow, analysis: Analysis | None) -> ExportedDocument:
         notes=row.notes,
         seconds=row.seconds,
         cost_dollars=row.cost_dollars,
-        error=failure_text(row.error),
+        error=failure_text(row.error) or row.unread,
     )
 
 

@@ -11,32 +11,20 @@ from pathlib import Path
 
 import pypdfium2 as pdfium
 import pypdfium2.raw as pdfium_c
-from PIL.ImageFile import ImageFile
-from PIL.JpegImagePlugin import JpegImageFile
-from PIL.PngImagePlugin import PngImageFile
 
 from schema.failures import BadInput
-from schema.files import JPEG, PDF, media_type_of
+from schema.files import PDF, media_type_of
+from tasks.pictures import pages_of_picture
 from tasks.text_layer import TextLayer, is_born_digital
 
 MAX_PAGES = 5000
 MAX_LAYER_CHARACTERS = 500_000
-
-MAX_IMAGE_PIXELS = 200_000_000
-"""Largest JPEG that is taken in: what the engines read, by a test."""
-
-MAX_WHOLE_IMAGE_PIXELS = 89_000_000
-"""Largest PNG or progressive JPEG: to decode one is to hold all of it."""
 
 PDF_TAIL_BYTES = 8192
 """Where the end-of-file mark must be; some programs append a little after it."""
 
 _PDFIUM = threading.Lock()
 """PDFium is not thread-safe: one document at a time in this process."""
-
-_DECODING = threading.Lock()
-"""A PNG of the largest size is 360 MB when decoded, a progressive JPEG up to 530: as much
-as a small server can spare."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,8 +41,7 @@ def inspect(path: Path) -> Inspection:
         media_type = media_type_of(file.read(1024))
     if media_type == PDF:
         return Inspection(PDF, _pdf_pages(path))
-    _check_image(path, media_type)
-    return Inspection(media_type, (None,))
+    return Inspection(media_type, (None,) * pages_of_picture(path, media_type))
 
 
 def _pdf_pages(path: Path) -> tuple[str | None, ...]:
@@ -126,25 +113,3 @@ def _picture_share(page: pdfium.PdfPage) -> float:
         left, bottom, right, top = item.get_bounds()
         covered += max(right - left, 0.0) * max(top - bottom, 0.0)
     return min(covered / max(width * height, 1.0), 1.0)
-
-
-def _check_image(path: Path, media_type: str) -> None:
-    try:
-        # Not `Image.open`: the size at which that warns or raises is the whole process'.
-        with _DECODING, (JpegImageFile if media_type == JPEG else PngImageFile)(path) as image:
-            width, height = image.size
-            if width * height > _most_pixels(image):
-                raise BadInput(f"The picture has {width}×{height} pixels, more than can be read.")
-            # Damage shows at an eighth of a JPEG's size as well, and that is soon decoded.
-            image.draft(None, (max(width // 8, 1), max(height // 8, 1)))
-            image.load()
-    except (OSError, SyntaxError, ValueError) as error:
-        # Pillow's own complaints about a picture are OSErrors without a number.
-        if isinstance(error, OSError) and error.errno is not None:
-            raise
-        raise BadInput("The picture is damaged and cannot be opened.") from error
-
-
-def _most_pixels(image: ImageFile) -> int:
-    in_bands = isinstance(image, JpegImageFile) and "progressive" not in image.info
-    return MAX_IMAGE_PIXELS if in_bands else MAX_WHOLE_IMAGE_PIXELS

@@ -12,6 +12,7 @@ from uuid import UUID
 from blocks.bot import BotSettings
 from blocks.bucket import Bucket
 from gateway.telegram.wording import LINK_START, LINK_STOP
+from schema.files import ENDINGS
 from sql.connection import Pool
 from sql.telegram_messages import original_of, upload_expires_at
 
@@ -19,7 +20,6 @@ ORIGINAL_LASTS = timedelta(hours=24)
 UPLOAD_LASTS = timedelta(hours=24)
 
 _OPEN = re.compile(rf"{LINK_START}(original|upload):([0-9a-f-]+){LINK_STOP}")
-_ENDINGS = {"application/pdf": ".pdf", "image/jpeg": ".jpg", "image/png": ".png"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,4 +88,4 @@ def _save_as(name: str, media_type: str) -> str:
     """A name that fits into a header: ASCII, without quotes."""
     path = PurePosixPath(name)
     stem = re.sub(r"[^A-Za-z0-9._ ()-]+", "_", path.stem)[:80].strip("._ ") or "document"
-    return stem + _ENDINGS.get(media_type, "")
+    return stem + ENDINGS.get(media_type, "")

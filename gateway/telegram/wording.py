@@ -12,6 +12,7 @@ from uuid import UUID
 
 from schema.analysis import Analysis
 from schema.failures import AseagiError
+from schema.files import TAKEN
 from sql.bulks import REASONS, Bulk
 from sql.controls import Controls
 from sql.documents import DocumentRow
@@ -32,8 +33,8 @@ LINK_START, LINK_STOP = "\x02", "\x03"
 _CONTROL = re.compile("[\x00-\x1f\x7f-\x9f\ud800-\udfff]+")
 _TAG = re.compile(r"<[^<>]*>")
 
-HELP = """\
-Send me photos or files (PDF, JPEG, PNG): I read them and tell you what they are. \
+HELP = f"""\
+Send me photos or files ({TAKEN}): I read them and tell you what they are. \
 Several pages of one document: send them as one album, in order.
 
 A caption is kept as a note. <code>#smith-v-jones</code> in it names the matter.
@@ -45,11 +46,10 @@ A caption is kept as a note. <code>#smith-v-jones</code> in it names the matter.
 /resume — allow it again
 /help — this"""
 
-UNKNOWN = "I take photos and files (PDF, JPEG, PNG), and commands: /help lists them."
+UNKNOWN = f"I take photos and files ({TAKEN}), and commands: /help lists them."
 
 NOT_A_DOCUMENT = (
-    "Only PDF, JPEG and PNG files and photos can be read, and this is none of them. "
-    "/help tells more."
+    f"Only photos and {TAKEN} files can be read, and this is none of them. /help tells more."
 )
 
 LATE = "It came after its album was closed, so it is a document of its own."
@@ -245,11 +245,15 @@ def _parties(analysis: Analysis) -> str | None:
 
 def _missing(row: DocumentRow) -> str | None:
     missing = [
-        f"{counted(row.pages_failed, 'page')} could not be read." if row.pages_failed else None,
+        _sentence(row.unread),
         str((row.analysis_failure or {}).get("reason") or "") or None,
     ]
     said = " ".join(one for one in missing if one)
     return f"<b>Incomplete:</b> {plain(said, 500)}" if said else None
+
+
+def _sentence(said: str | None) -> str | None:
+    return said[:1].upper() + said[1:] if said else None
 
 
 def failure_message(file: SentFile) -> str:

@@ -1,6 +1,6 @@
 """RapidOCR: PP-OCRv6 small models from the rapidocr wheel, on the CPU, without downloads.
 
-How a page is read:
+How a page is read, unless it is blank (`gpu_image.blank`):
 
 1. find the lines of text (bounded to `DETECTION_SIDE_PIXELS`, where they are as easy
    to find as at full size and four times as cheap);
@@ -25,6 +25,7 @@ from numpy.typing import NDArray
 from rapidocr import RapidOCR
 from rapidocr.ch_ppocr_rec.typings import TextRecInput, WordInfo
 
+from gpu_image.blank import ink_of, without_dirt
 from gpu_image.cores import usable_cores
 from gpu_image.engines import Outcome, PageRef
 from gpu_image.layout import FoundWord, Quad, page_text
@@ -118,19 +119,37 @@ class RapidOcrEngine:
 
     def _read_page(self, page: Pixels, started: float) -> PageText:
         height, width = page.shape[:2]
+        ink = ink_of(page)
+        if ink.is_none:
+            return self._blank(page, started)
         upright, quads, rotation = self._turned_upright(page)
         crops = [_flattened(upright, quad) for quad in quads]
         words: list[FoundWord] = []
         for quad, line in zip(quads, self._recognised(crops), strict=True):
             if line.confidence >= LEAST_LINE_CONFIDENCE:
                 words += _words(line, quad)
+        found, is_blank = without_dirt(words, ink)
+        if is_blank:
+            return self._blank(page, started)
         return page_text(
-            words,
+            found,
             width_pixels=width,
             height_pixels=height,
-            rotation_degrees=rotation,
+            # Nothing says which way up a page without words is.
+            rotation_degrees=rotation if found else 0,
             engine=self.name,
             seconds=time.perf_counter() - started,
+        )
+
+    def _blank(self, page: Pixels, started: float) -> PageText:
+        return page_text(
+            (),
+            width_pixels=page.shape[1],
+            height_pixels=page.shape[0],
+            rotation_degrees=0,
+            engine=self.name,
+            seconds=time.perf_counter() - started,
+            is_blank=True,
         )
 
     def _turned_upright(self, page: Pixels) -> tuple[Pixels, list[Quad], int]:

@@ -142,7 +142,9 @@ class ClaudeDrain:
 
     async def _one(self, job: AnalysisJob) -> None:
         try:
-            if job.attempts >= MAX_ANALYSIS_ATTEMPTS:
+            if job.is_blank:
+                finished = Finished(None)  # nothing to ask about: the rules say that
+            elif job.attempts >= MAX_ANALYSIS_ATTEMPTS:
                 # Perhaps it is what killed them: the rules shall have it before it fails.
                 finished = _without_analysis(NEVER_FINISHED)
             elif job.lane is Lane.NIGHTLY:

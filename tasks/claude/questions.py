@@ -43,6 +43,9 @@ OVERHEAD_BYTES = 4_000
 """What the API adds to a question by itself, for the form of the answer; not published."""
 
 
+BLANK = "(nothing is on this page)"
+
+
 @dataclass(frozen=True, slots=True)
 class Question:
     """A question about one step of a document's analysis."""
@@ -100,6 +103,8 @@ class Questions:
         wanted = self._block.pictures
         if wanted == "none" or (wanted == "scans" and not self._job.scanned[number - 1]):
             return Page(number, text)
+        if self._job.blank and self._job.blank[number - 1]:
+            return Page(number, BLANK)
         words = await self._words(number)
         await self._fetch()
         pictures = await asyncio.to_thread(

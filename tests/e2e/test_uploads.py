@@ -17,6 +17,7 @@ from bench.throughput import letter
 from blocks.database import Database
 from blocks.object_storage import ObjectStorage
 from cli.uploading import LARGE_BYTES, Added, Candidate, open_gateway_client
+from schema.files import NONE_OF_THEM
 from schema.lanes import Lane
 from sql.clients import add_client, find_client, revoke_client
 from sql.connection import Connection
@@ -371,7 +372,7 @@ async def test_add_sends_what_is_not_there_skips_what_cannot_be_taken_and_names_
     added = await add(caller, candidates)
     assert [one.outcome for one in added] == ["added", "skipped", "skipped", "added"]
     assert [one.reason for one in added if one.reason] == [
-        "Only PDF, JPEG and PNG files can be read, and this is none of them.",
+        NONE_OF_THEM,
         "The file is empty.",
     ]
     assert added[0].key is not None

@@ -234,7 +234,7 @@ def test_a_file_that_is_not_what_it_claims_is_bad_input(tmp_path: Path) -> None:
 
 def test_an_unknown_media_type_names_those_that_can_be_read(tmp_path: Path) -> None:
     with (
-        pytest.raises(BadInput, match="PDF, JPEG and PNG"),
+        pytest.raises(BadInput, match="PDF, JPEG, PNG"),
         open_document(tmp_path / "a.docx", "application/msword"),
     ):
         pass

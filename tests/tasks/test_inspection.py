@@ -13,8 +13,8 @@ from PIL import Image, ImageFile
 
 from rendering import pages
 from schema.failures import BadInput
-from schema.files import PNG
-from tasks import inspection
+from schema.files import JPEG, PNG
+from tasks import pictures
 from tasks.inspection import inspect
 
 
@@ -80,15 +80,15 @@ def test_one_picture_is_decoded_at_a_time(picture: Path, monkeypatch: pytest.Mon
 def test_a_photo_that_is_cut_off_is_damaged(tmp_path: Path) -> None:
     path = tmp_path / "a.jpg"
     Image.effect_noise((640, 480), 50).save(path)
-    assert inspect(path).media_type == inspection.JPEG
+    assert inspect(path).media_type == JPEG
     path.write_bytes(path.read_bytes()[:-20_000])
     with pytest.raises(BadInput, match="damaged"):
         inspect(path)
 
 
 def test_what_is_taken_in_is_what_can_be_read() -> None:
-    assert inspection.MAX_IMAGE_PIXELS == pages.MAX_STORED_PIXELS
-    assert inspection.MAX_WHOLE_IMAGE_PIXELS == pages.MAX_WHOLE_PIXELS
+    assert pictures.MAX_IMAGE_PIXELS == pages.MAX_STORED_PIXELS
+    assert pictures.MAX_WHOLE_IMAGE_PIXELS == pages.MAX_WHOLE_PIXELS
 
 
 @pytest.mark.parametrize(("file", "progressive"), [("a.png", False), ("a.jpg", True)])

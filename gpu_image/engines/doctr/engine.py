@@ -4,6 +4,7 @@ A page's way, and who does each step:
 
     intake       waits for a slot, urgent pages first          (the caller's thread)
     render       pixels, square, thumbnail into the slot       (a worker process)
+                 a blank page goes on to `arrange` from here
     orientation  which way up; turned by a worker if need be   (a thread and the GPU)
     detection    a map of where text is, into the slot         (a thread and the GPU)
     cut          boxes from the map, crops into the slot       (a worker process)
@@ -30,12 +31,25 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 
+import numpy as np
+
+from gpu_image.blank import Ink
 from gpu_image.cores import usable_cores
 from gpu_image.engines import Outcome, PageRef
 from gpu_image.engines.doctr.arena import CROP_HEIGHT, CROP_WIDTH, Arena, Slot
 from gpu_image.engines.doctr.boxes import Map
 from gpu_image.engines.doctr.crops import Cut, joined
-from gpu_image.engines.doctr.jobs import Answer, Arrange, CutWords, Job, Render, Size, Trouble, Turn
+from gpu_image.engines.doctr.jobs import (
+    Answer,
+    Arrange,
+    CutWords,
+    Drawn,
+    Job,
+    Render,
+    Size,
+    Trouble,
+    Turn,
+)
 from gpu_image.engines.doctr.nets import Nets, Pending, Read, merge_texts
 from gpu_image.engines.doctr.queues import CropPool, PageQueue
 from gpu_image.engines.doctr.stage import Stage
@@ -57,6 +71,12 @@ CLOSE_SECONDS = 10.0
 
 RETURN_FROM_BYTES = 32 << 20
 """A slot in which a page filled more than this gives its memory back to the system."""
+
+
+UNKNOWN = Ink(marks=1, dust=0, largest_pixels=1 << 20)
+"""What is on a page before it was looked at."""
+
+NO_WORDS = Cut(np.empty((0, 4, 2)), [], 0)
 
 
 class EngineBroken(Exception):
@@ -113,6 +133,7 @@ class _Page:
     height: int = 0
     width: int = 0
     """Of the page as it lies in the slot: upright, once that is known."""
+    ink: Ink = UNKNOWN
     quarters: int = 0
     cut: Cut | None = None
     read: list[Read] = field(default_factory=list[Read])
@@ -257,8 +278,11 @@ class DoctrEngine:
             self._submit(page, job, self._rendered)
 
     def _rendered(self, page: _Page, answer: Answer) -> None:
-        if isinstance(answer, Size):
-            page.height, page.width = answer.height, answer.width
+        if isinstance(answer, Drawn):
+            page.height, page.width, page.ink = answer.height, answer.width, answer.ink
+            if page.ink.is_none:
+                self._arrange(page, NO_WORDS)
+                return
             waiting = self._thumbnails if self._nets.knows_orientation else self._squares
             waiting.put(page, urgent=page.ref.urgent)
 
@@ -335,8 +359,8 @@ class DoctrEngine:
             confidences=[confidence for _, confidence in words],
             height=page.width if turned else page.height,
             width=page.height if turned else page.width,
-            # Nothing says which way up an empty page is.
-            rotation_degrees=90 * page.quarters if words else 0,
+            ink=page.ink,
+            rotation_degrees=90 * page.quarters,
             engine=self.name,
             seconds=seconds,
         )

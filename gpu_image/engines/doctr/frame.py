@@ -33,11 +33,14 @@ class Frame:
 
     def place(self, page: Pixels, square: Pixels) -> None:
         """Draw the page into the square."""
+        square.fill(0)
+        resize_into(page, self.inside(square), gray=is_gray(page))
+
+    def inside(self, square: Pixels) -> Pixels:
+        """The part of the square that is the page, not copied."""
         width, height = self.size
         left, top = math.ceil((self.side - width) / 2), math.ceil((self.side - height) / 2)
-        square.fill(0)
-        inside = square[top : top + height, left : left + width]
-        resize_into(page, inside, gray=is_gray(page))
+        return square[top : top + height, left : left + width]
 
     def to_page(self, points: NDArray[np.float64]) -> NDArray[np.float64]:
         """Points (..., 2) as fractions of the square, as fractions of the page, within it.

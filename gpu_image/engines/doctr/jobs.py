@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from gpu_image.blank import Ink
 from gpu_image.engines.doctr.boxes import BoxRules
 from gpu_image.engines.doctr.crops import Cut
 from schema.ocr import PageText
@@ -36,10 +37,19 @@ class Turn:
 
 @dataclass(frozen=True, slots=True)
 class Size:
-    """The answer to `Render` and `Turn`: what the slot's page measures, in pixels."""
+    """The answer to `Turn`: what the slot's page measures, in pixels."""
 
     height: int
     width: int
+
+
+@dataclass(frozen=True, slots=True)
+class Drawn:
+    """The answer to `Render`: what the slot's page measures, in pixels, and what is on it."""
+
+    height: int
+    width: int
+    ink: Ink
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,6 +73,7 @@ class Arrange:
     height: int
     width: int
     """Of the page as rendered."""
+    ink: Ink
     rotation_degrees: int
     engine: str
     seconds: float
@@ -79,4 +90,4 @@ HELLO = "ready"
 """What a worker process says before its first job."""
 
 Job = Render | Turn | CutWords | Arrange
-Answer = Size | Cut | PageText | Trouble
+Answer = Drawn | Size | Cut | PageText | Trouble

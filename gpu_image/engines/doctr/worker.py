@@ -19,6 +19,7 @@ import cv2
 import numpy as np
 from PIL import Image
 
+from gpu_image.blank import ink_of, without_dirt
 from gpu_image.engines.doctr.arena import THUMBNAIL_PIXELS, Arena
 from gpu_image.engines.doctr.boxes import Boxes, find_boxes
 from gpu_image.engines.doctr.crops import Cut, TooManyWords, cut_words
@@ -28,6 +29,7 @@ from gpu_image.engines.doctr.jobs import (
     Answer,
     Arrange,
     CutWords,
+    Drawn,
     Job,
     Render,
     Size,
@@ -102,17 +104,18 @@ class Worker:
         except Exception as bug:  # noqa: BLE001 - one odd page must not cost the others
             return Trouble(f"The page could not be read ({type(bug).__name__}).")
 
-    def _render(self, job: Render) -> Size:
+    def _render(self, job: Render) -> Drawn:
         page = self._files.document(job.file, job.media_type).page(job.page)
         height, width = page.shape[:2]
         slot = self._arena.slot(job.slot)
         slot.pixels(height, width)[:] = page
-        Frame(width, height, self._arena.side).place(page, slot.square)
+        frame = Frame(width, height, self._arena.side)
+        frame.place(page, slot.square)
         # Of the square, not of the page: a tenth of the work, and the net says the same.
         small = (THUMBNAIL_PIXELS, THUMBNAIL_PIXELS)
         thumbnail = Image.fromarray(slot.square).resize(small, Image.Resampling.BILINEAR)
         slot.thumbnail[:] = np.asarray(thumbnail)
-        return Size(height, width)
+        return Drawn(height, width, ink_of(frame.inside(slot.square)))
 
     def _turn(self, job: Turn) -> Size:
         slot = self._arena.slot(job.slot)
@@ -136,13 +139,16 @@ def _arrange(job: Arrange) -> PageText:
         for text, quad, confidence in zip(job.texts, job.corners, job.confidences, strict=True)
         if text.strip()
     ]
+    found, is_blank = without_dirt(words, job.ink)
     return page_text(
-        words,
+        found,
         width_pixels=job.width,
         height_pixels=job.height,
-        rotation_degrees=job.rotation_degrees,
+        # Nothing says which way up an empty page is.
+        rotation_degrees=job.rotation_degrees if found else 0,
         engine=job.engine,
         seconds=job.seconds,
+        is_blank=is_blank,
     )
 
 

@@ -129,7 +129,7 @@ async def test_many_files_are_told_of_in_one_message_and_one_digest(office: Offi
     await office.hears("13 files", "12 received", "1 failed")
     await office.do_everything()
     digest = await office.hears("12 done, 1 failed")
-    assert "notes.txt: Only PDF, JPEG and PNG files can be read" in digest
+    assert "notes.txt: Only PDF, JPEG, PNG" in digest
     await office.all_told()
     assert len(office.ada.heard()) == 2
 
