@@ -29,7 +29,7 @@ import statistics
 import tempfile
 import threading
 import time
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -52,6 +52,9 @@ GAP_SECONDS = 8.0
 
 LOOK_SECONDS = 0.2
 RETRY_SECONDS = 0.5
+WAIT_SECONDS = 60.0
+"""For so long a process that is to be killed is waited for, if there is none at its turn."""
+
 SETTLE_SECONDS = 900.0
 """A run that has not come to its end by then has lost something."""
 
@@ -176,10 +179,10 @@ class Killer:
 
     def turns(self, count: int) -> Iterator[str]:
         """Whom it meets: everybody once, in another order each time."""
-        for number in range(count):
-            if number % len(VICTIMS) == 0:
-                order = self.dice.sample(VICTIMS, len(VICTIMS))
-            yield order[number % len(VICTIMS)]
+        order: list[str] = []
+        for _ in range(count):
+            order = order or self.dice.sample(VICTIMS, len(VICTIMS))
+            yield order.pop()
 
     def kill(self, victim: str, *, wait_seconds: float) -> bool:
         """SIGKILL one such process; False if there was none to kill for `wait_seconds`."""
@@ -310,12 +313,12 @@ def find_flaws(stack: Stack, folder: str, contents: Sequence[bytes]) -> Flaws:
             lost.append(f"{name} has {settled} of {pages} pages")
         if arrivals != 1:
             twice.append(f"{name} arrived {arrivals} times")
-    twice += _runs_twice(stack)
+    twice += _runs_twice()
     changed, extra = _objects(stack, {row[0]: row[7] for row in known})
     return Flaws(lost, twice + extra, changed, _money(stack), _left_over(stack))
 
 
-def _runs_twice(stack: Stack) -> list[str]:
+def _runs_twice() -> list[str]:
     from prefect.client.orchestration import get_client
     from prefect.client.schemas.filters import FlowFilter, FlowFilterName
 
@@ -435,7 +438,7 @@ def run_with_kills(
         putting.start()
         for victim in killer.turns(kills):
             time.sleep(dice.uniform(0, 2 * gap_seconds))
-            if killer.kill(victim, wait_seconds=2 * gap_seconds):
+            if killer.kill(victim, wait_seconds=WAIT_SECONDS):
                 tell(f"{time.monotonic() - began:6.1f} s  killed {victim}")
             else:
                 tell(f"{time.monotonic() - began:6.1f} s  no {victim} to kill")
@@ -485,7 +488,7 @@ class _Standstill:
         self._done.set()
 
     @contextlib.contextmanager
-    def watching(self) -> Iterator[None]:
+    def watching(self) -> Generator[None]:
         thread = threading.Thread(target=self._look, daemon=True)
         thread.start()
         try:

@@ -4,23 +4,24 @@ A connection of Postgres serves a client for one transaction, then whoever comes
 session would keep (settings, prepared statements, temporary tables, session locks) is gone, or
 worse, another's. What works here works on port 6543 of Supabase.
 
-    pooler = start_pooler(folder, postgres.socket_directory)
-    pooler.dsn("aseagi", "aseagi_app")
-    pooler.show("pools")
-    pooler.stop()
+    with running_pooler(postgres.socket_directory, pool_size=2) as pooler:
+        pooler.dsn("aseagi", "aseagi_app")
+        pooler.show("pools")
 """
 
 import os
 import pwd
 import shutil
-from collections.abc import Mapping
+import tempfile
+from collections.abc import Generator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import LiteralString
 from urllib.parse import quote
 
 import psycopg
-from psycopg.rows import dict_row
+from psycopg.rows import DictRow, dict_row
 from psycopg.sql import SQL
 
 from schema.failures import Misconfigured
@@ -62,10 +63,12 @@ class Pooler:
         """A libpq URI of the database behind it."""
         return pooled_dsn(self.directory, database, user)
 
-    def show(self, what: LiteralString) -> list[dict[str, object]]:
+    def show(self, what: LiteralString) -> list[DictRow]:
         """What its console tells: pools, stats, servers, clients."""
         console = self.dsn("pgbouncer", "postgres")
-        with psycopg.connect(console, autocommit=True, row_factory=dict_row) as db:
+        with psycopg.Connection[DictRow].connect(
+            console, autocommit=True, row_factory=dict_row
+        ) as db:
             return db.execute(SQL("show ") + SQL(what)).fetchall()
 
     def stop(self) -> None:
@@ -127,3 +130,19 @@ def start_pooler(directory: Path, postgres: Path, *, pool_size: int = 15) -> Poo
     child.start()
     child.wait_ready(READY_SECONDS)
     return Pooler(child, directory)
+
+
+@contextmanager
+def running_pooler(postgres: Path, *, pool_size: int) -> Generator[Pooler]:
+    """One for the body, in a folder of its own."""
+    # Not below pytest's own directory: Postgres' system user must be able to pass.
+    folder = Path(tempfile.mkdtemp(prefix="aseagi-pooler-"))
+    folder.chmod(0o755)
+    try:
+        pooler = start_pooler(folder / "pooler", postgres, pool_size=pool_size)
+        try:
+            yield pooler
+        finally:
+            pooler.stop()
+    finally:
+        shutil.rmtree(folder)

@@ -1,6 +1,6 @@
 """Statements as they would be without a safeguard: a piece of the SQL itself is taken away."""
 
-from collections.abc import Generator, Sequence
+from collections.abc import Awaitable, Callable, Generator, Sequence
 from contextlib import contextmanager
 from typing import Any
 
@@ -28,10 +28,10 @@ def statements_changed(changes: Sequence[Change]) -> Generator[None]:
         NotThere: one of them was in no statement.
     """
     unmet = dict(changes)
-    execute = AsyncCursor[Any].execute
+    execute: Callable[..., Awaitable[Any]] = vars(AsyncCursor)["execute"]
 
     async def changed(self: AsyncCursor[Any], query: Any, *values: Any, **more: Any) -> Any:
-        text = query.as_string(self) if isinstance(query, Composable) else query
+        text: object = query.as_string(self) if isinstance(query, Composable) else query
         if isinstance(text, str):
             plain = _plain(text)
             found = [(piece, instead) for piece, instead in changes if _plain(piece) in plain]

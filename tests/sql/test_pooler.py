@@ -5,11 +5,8 @@ leaves behind in a session meets the next.
 """
 
 import asyncio
-import shutil
-import tempfile
 from collections.abc import AsyncGenerator, Iterator
 from contextlib import asynccontextmanager
-from pathlib import Path
 
 import psycopg
 import pytest
@@ -19,7 +16,7 @@ from sql.connection import Connection, connect, make_pool, only_row
 from sql.jobs import count_queue
 from sql.migrate import FOLDER, migrate
 from tests.conftest import DatabaseServer, FreshDatabase
-from tests.pooler import Pooler, start_pooler
+from tests.pooler import Pooler, running_pooler
 from tests.sql.house import House, new_document
 
 SHARED = 2
@@ -27,20 +24,10 @@ CLIENTS = 12
 
 
 @pytest.fixture
-def folder(postgres: DatabaseServer) -> Iterator[Path]:
-    # Postgres' system user must be able to pass: not below pytest's own directory.
-    made = Path(tempfile.mkdtemp(prefix="aseagi-pooler-"))
-    made.chmod(0o755)
-    yield made
-    shutil.rmtree(made)
-
-
-@pytest.fixture
-def narrow(folder: Path, postgres: DatabaseServer) -> Iterator[Pooler]:
+def narrow(postgres: DatabaseServer) -> Iterator[Pooler]:
     """A pooler with one connection of Postgres for each role and database."""
-    pooler = start_pooler(folder / "narrow", postgres.socket_directory, pool_size=1)
-    yield pooler
-    pooler.stop()
+    with running_pooler(postgres.socket_directory, pool_size=1) as pooler:
+        yield pooler
 
 
 @asynccontextmanager
@@ -61,34 +48,26 @@ async def value(db: Connection, query: str) -> object:
 
 
 async def test_many_clients_interleave_over_fewer_connections_of_postgres(
-    folder: Path, fresh_database: FreshDatabase, postgres: DatabaseServer
+    fresh_database: FreshDatabase, postgres: DatabaseServer
 ) -> None:
-    pooler = start_pooler(folder / "two", postgres.socket_directory, pool_size=SHARED)
-    try:
+    everybody_is_in = asyncio.Barrier(CLIENTS)
+
+    async def client(dsn: str) -> set[object]:
+        """The processes of Postgres that served it."""
+        async with connect(dsn) as db:
+            await db.set_autocommit(True)
+            await db.execute("select 1")
+            await everybody_is_in.wait()
+            served_by = "select pg_backend_pid() from pg_sleep(0.001)"
+            return {await value(db, served_by) for _ in range(10)}
+
+    with running_pooler(postgres.socket_directory, pool_size=SHARED) as pooler:
         dsn = pooler.dsn(fresh_database.name, "aseagi_app")
-        everybody_is_in = asyncio.Barrier(CLIENTS)
-        served_by: list[set[int]] = []
-
-        async def client() -> None:
-            async with connect(dsn) as db:
-                await db.set_autocommit(True)
-                await db.execute("select 1")
-                await everybody_is_in.wait()
-                served_by.append({db_pid for _ in range(10) if (db_pid := await pid(db))})
-
-        async def pid(db: Connection) -> int:
-            row = await only_row(await db.execute("select pg_backend_pid() from pg_sleep(0.001)"))
-            return int(row[0])
-
-        clients = [asyncio.create_task(client()) for _ in range(CLIENTS)]
-        await asyncio.gather(*clients)
-        processes = set[int]().union(*served_by)
-        assert len(processes) == SHARED
-        assert any(len(one) > 1 for one in served_by), "a client was served by more than one"
+        served = await asyncio.gather(*(client(dsn) for _ in range(CLIENTS)))
         mine = [one for one in pooler.show("pools") if one["database"] == fresh_database.name]
-        assert [one["pool_mode"] for one in mine] == ["transaction"]
-    finally:
-        pooler.stop()
+    assert len(set[object]().union(*served)) == SHARED
+    assert any(len(one) > 1 for one in served), "a client was served by more than one"
+    assert [one["pool_mode"] for one in mine] == ["transaction"]
 
 
 async def test_what_a_session_keeps_is_the_next_clients_too(

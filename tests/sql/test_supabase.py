@@ -18,7 +18,7 @@ import psycopg
 import pytest
 from psycopg import AsyncConnection
 from psycopg.errors import InsufficientPrivilege
-from psycopg.sql import SQL, Composable, Identifier
+from psycopg.sql import SQL, Composed, Identifier
 
 from sql.connection import Connection, connect
 from sql.migrate import FOLDER, migrate
@@ -141,7 +141,7 @@ async def acting_as(project: Project, role: str) -> AsyncGenerator[Connection]:
         yield db
 
 
-async def attempts(house: House, schema: str, table: str) -> dict[str, Composable]:
+async def attempts(house: House, schema: str, table: str) -> dict[str, Composed]:
     """A statement of each kind that would touch the table."""
     column = await house.one(
         """
@@ -162,7 +162,7 @@ async def attempts(house: House, schema: str, table: str) -> dict[str, Composabl
     }
 
 
-async def is_allowed(db: Connection, statement: Composable) -> bool:
+async def is_allowed(db: Connection, statement: Composed) -> bool:
     """Whether the role may: a constraint that stops it comes after the right to try."""
     try:
         async with db.transaction(force_rollback=True):
@@ -275,7 +275,8 @@ async def test_nobody_but_our_own_roles_was_granted_anything(
     assert {row[0] for row in granted} == {"postgres", "aseagi_app", "aseagi_dashboard"}
     # A function has no list until somebody is granted something: `public` may call it then.
     functions = await house.rows(
-        "select oid::regprocedure::text from pg_proc where pronamespace::regnamespace::text = any(%s)",
+        "select oid::regprocedure::text from pg_proc"
+        " where pronamespace::regnamespace::text = any(%s)",
         list(OURS),
     )
     assert functions == []
