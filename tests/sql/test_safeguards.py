@@ -17,12 +17,14 @@ from uuid import UUID, uuid4
 import pytest
 from psycopg.conninfo import make_conninfo
 
+from schema.claude import Step
 from schema.failures import AseagiError, RetryLater
 from schema.lanes import DAYTIME, Lane
-from sql import leases, migrate, sessions
+from sql import claude, leases, migrate, sessions
 from sql.arrivals import MAX_ATTEMPTS as ARRIVAL_ATTEMPTS
 from sql.arrivals import SeenObject, begin_arrivals, notice, supersede_arrival
-from sql.charges import Charge, record_charges
+from sql.charges import Charge, committed_dollars, record_charges
+from sql.claude import Limits, NewCall
 from sql.connection import Connection
 from sql.controls import read_controls
 from sql.documents import insert_document
@@ -311,6 +313,27 @@ async def a_charge_is_recorded_by_one_who_died_and_by_the_next(house: House) -> 
     assert await house.one("select sum(dollars) from aseagi.charges") == Decimal("0.5")
 
 
+async def a_drain_dies_after_it_asked_claude(house: House) -> None:
+    """What it may have cost counts until the month is over."""
+    document = await house.add(new_document("Some words."))
+    question = NewCall(
+        id=uuid4(),
+        document_id=document,
+        step=Step(1, 1, "whole"),
+        plan="a plan",
+        round=0,
+        model="a model",
+        reserved_dollars=Decimal("0.25"),
+        rehearsal=True,
+    )
+    enough = Limits(*[Decimal(100)] * 3)
+    async with house.transaction():
+        await claude.intend_call(house.db, question, enough, holder=uuid4())
+    async with house.transaction():
+        await claude.abandon_calls(house.db, holder=uuid4())
+        assert await committed_dollars(house.db) == question.reserved_dollars
+
+
 # --- Drains and analysis
 
 
@@ -538,6 +561,16 @@ SAFEGUARDS = (
         a_charge_is_recorded_by_one_who_died_and_by_the_next,
         sql=[("on conflict (key) do nothing", "")],
         drop=[NO_CHARGE_KEY],
+    ),
+    Safeguard(
+        "question on record first",
+        a_drain_dies_after_it_asked_claude,
+        patch=without(claude, "_insert_call"),
+    ),
+    Safeguard(
+        "lost question counts",
+        a_drain_dies_after_it_asked_claude,
+        sql=[("or (state = 'uncertain' and settled_at", "or (false and settled_at")],
     ),
     Safeguard(
         "single flight",
