@@ -3,8 +3,9 @@
     python -m bench.faults --documents 200 --kills 24 --seed 1
 
 Every server and process is real, on a stack of its own. Somebody puts letters into the bucket,
-one at a time, and puts one again that the store did not take. Meanwhile SIGKILL meets, in turns
-of seeded order and at seeded random instants, whether the one before has recovered or not:
+a tenth of them at once and the others one at a time, and puts one again that the store did not
+take. From the first page read on, SIGKILL meets, in turns of seeded order and at seeded random
+instants, whether the one before has recovered or not:
 
     prefect           the server of runs: its events and its queues in memory are gone
     gateway           every call of a host that is on its way
@@ -47,8 +48,8 @@ from schema.failures import AseagiError
 from stack.embedded import BUCKET, DATABASE, Stack, start_stack
 from stack.processes import Child, processes_of
 
-GAP_SECONDS = 8.0
-"""Between two kills, on average."""
+GAP_SECONDS = 12.0
+"""Between two kills, on average: the next meets a house that still recovers from the last."""
 
 LOOK_SECONDS = 0.2
 RETRY_SECONDS = 0.5
@@ -64,7 +65,7 @@ OVERSTAY_SECONDS = 120.0
 DOLLARS_PER_HOUR = "3.6"
 SETTINGS = {
     "ASEAGI_READING_ENGINE": "paced",
-    "ASEAGI_READING_IDLE_SECONDS": "2",
+    "ASEAGI_READING_IDLE_SECONDS": "15",
     "ASEAGI_READING_LEASE_SECONDS": "10",
     "ASEAGI_READING_DEPLOYMENT": "ocr/local",
     "ASEAGI_OWN_MACHINE_DOLLARS_PER_HOUR": DOLLARS_PER_HOUR,
@@ -105,18 +106,19 @@ def progress(stack: Stack) -> int:
     return int(number)
 
 
-def is_settled(stack: Stack, documents: int) -> bool:
-    """Whether so many documents have come to their end, and nothing is open."""
+def is_settled(stack: Stack, folder: str, documents: int) -> bool:
+    """Whether so many documents of the folder have come to their end, and nothing is open."""
     [(settled,)] = rows(
         stack,
         """
         select (select count(*) from aseagi.processing_jobs
-                where status in ('completed', 'failed')) >= %s
+                where status in ('completed', 'failed') and file_path like %s) >= %s
             and not exists (select 1 from aseagi.processing_jobs
                 where status in ('queued', 'processing'))
             and not exists (select 1 from aseagi.arrivals where state = 'noticed')
             and not exists (select 1 from aseagi.ocr_sessions where state <> 'closed')
         """,
+        f"raw/{folder}/%",
         documents,
     )
     return bool(settled)
@@ -125,11 +127,21 @@ def is_settled(stack: Stack, documents: int) -> bool:
 # --- Putting documents into the bucket
 
 
-def put_all(stack: Stack, folder: str, contents: Sequence[bytes], *, seconds: float) -> None:
-    """Put every document, spread over `seconds`; one that the store did not take is put again."""
-    began = time.monotonic()
+def put_all(
+    stack: Stack,
+    folder: str,
+    contents: Sequence[bytes],
+    *,
+    killing: threading.Event,
+    seconds: float,
+) -> None:
+    """Put a tenth at once, the others over `seconds` of `killing`; again what was not taken."""
+    began: float | None = None
     for number, content in enumerate(contents):
-        time.sleep(max(0.0, began + seconds * number / len(contents) - time.monotonic()))
+        if number >= len(contents) // 10:
+            killing.wait(SETTLE_SECONDS)
+            began = began or time.monotonic()
+            time.sleep(max(0.0, began + seconds * number / len(contents) - time.monotonic()))
         while not _put(stack, f"raw/{folder}/letter-{number:05d}.png", content):
             time.sleep(RETRY_SECONDS)
 
@@ -326,8 +338,9 @@ def _runs_twice() -> list[str]:
         runs = client.read_flow_runs(
             flow_filter=FlowFilter(name=FlowFilterName(any_=["ocr"])), limit=200
         )
-    sessions = [str(run.parameters.get("session_id")) for run in runs]
-    return [f"session {one} has two runs" for one in set(sessions) if sessions.count(one) > 1]
+    sessions = [run.parameters.get("session_id") for run in runs]
+    twice = {one for one in sessions if one is not None and sessions.count(one) > 1}
+    return [f"session {one} has two runs" for one in twice]
 
 
 def _objects(stack: Stack, words: dict[str, int]) -> tuple[list[str], list[str]]:
@@ -427,15 +440,18 @@ def run_with_kills(
     dice = random.Random(seed)  # noqa: S311 - the run shall be repeatable
     killer = Killer(stack, dice)
     began = time.monotonic()
+    killing = threading.Event()
     putting = threading.Thread(
         target=put_all,
         args=(stack, folder, contents),
-        kwargs={"seconds": kills * gap_seconds},
+        kwargs={"killing": killing, "seconds": kills * gap_seconds},
         daemon=True,
     )
     watch = _Standstill(stack)
     with stack.watched(tell), watch.watching():
         putting.start()
+        _wait_until(lambda: _pages_read(stack, folder) > 0)
+        killing.set()
         for victim in killer.turns(kills):
             time.sleep(dice.uniform(0, 2 * gap_seconds))
             if killer.kill(victim, wait_seconds=WAIT_SECONDS):
@@ -444,7 +460,7 @@ def run_with_kills(
                 tell(f"{time.monotonic() - began:6.1f} s  no {victim} to kill")
         putting.join()
         killer.wait_until_timed(SETTLE_SECONDS)
-        settled = _wait_until_settled(stack, len(contents))
+        settled = _wait_until(lambda: is_settled(stack, folder, len(contents)))
         seconds = time.monotonic() - began
         watch.stop()
         flaws = find_flaws(stack, folder, contents)
@@ -465,9 +481,22 @@ def run_with_kills(
     )
 
 
-def _wait_until_settled(stack: Stack, documents: int) -> bool:
+def _pages_read(stack: Stack, folder: str) -> int:
+    [(number,)] = rows(
+        stack,
+        """
+        select count(*) from aseagi.pages page
+        join aseagi.documents document on document.id = page.document_id
+        where page.state = 'done' and document.s3_raw_path like %s
+        """,
+        f"raw/{folder}/%",
+    )
+    return int(number)
+
+
+def _wait_until(holds: Callable[[], bool]) -> bool:
     deadline = time.monotonic() + SETTLE_SECONDS
-    while not is_settled(stack, documents):
+    while not holds():
         if time.monotonic() > deadline:
             return False
         time.sleep(LOOK_SECONDS)
