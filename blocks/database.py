@@ -12,6 +12,8 @@ from sql.connection import Connection, Pool, connect, make_pool
 class Database(Block):
     """Postgres as the application and the dashboard reach it (Supabase: the pooler's port 6543).
 
+    What is safe behind a pooler, and which roles may do what: docs/database.md.
+
     The owner's address, which migrations need, is not kept here: `aseagi deploy`
     reads it from the environment of the person who deploys.
     """

@@ -14,8 +14,8 @@ import os
 import secrets
 import sys
 import threading
-from collections.abc import Callable, Mapping
-from contextlib import ExitStack
+from collections.abc import Callable, Generator, Mapping
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -73,12 +73,39 @@ class Stack:
         return own if self.dashboard is None else (*own, self.dashboard)
 
     def watch(self, tell: Callable[[str], None]) -> None:
-        """Start again whatever ends by itself, until `stop`; blocks, so it ends with the stack."""
+        """Start again whatever ends by itself, until `stop`; blocks, so it ends with the stack.
+
+        A server that was killed recovers as it starts: Postgres from its log, S3 and Prefect
+        from what they had written. One that ends at once again is started again in two seconds.
+        """
         while not self._stopping.wait(WATCH_SECONDS):
-            for child in (*self.servers.children, *self.programs):
-                if not child.is_alive() and not self._stopping.is_set():
-                    tell(f"{child.name} ended ({child.last_log_line()}); starting it again")
-                    child.start()
+            self._start_what_ended(tell)
+
+    @contextmanager
+    def watched(self, tell: Callable[[str], None]) -> Generator[None]:
+        """`watch` in the background while the body runs."""
+        done = threading.Event()
+
+        def look() -> None:
+            while not done.wait(WATCH_SECONDS):
+                self._start_what_ended(tell)
+
+        watching = threading.Thread(target=look, daemon=True)
+        watching.start()
+        try:
+            yield
+        finally:
+            done.set()
+            watching.join()
+
+    def _start_what_ended(self, tell: Callable[[str], None]) -> None:
+        for child in (*self.servers.children, *self.programs):
+            if not child.is_alive() and not self._stopping.is_set():
+                # Not what the marketplace wrote: its first line is its keys.
+                secret = child is self.marketplace.child
+                why = "" if secret else f" ({child.last_log_line()})"
+                tell(f"{child.name} ended{why}; starting it again")
+                child.start()
 
     def stop(self) -> None:
         """Stop everything; nothing is left behind. Safe to call twice."""

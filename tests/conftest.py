@@ -6,6 +6,9 @@
     db              an open connection, as the application
     house           the same, with the owner connected too, and what a house does
 
+Application and dashboard reach it through a real transaction-mode PgBouncer, as on Supabase;
+the owner, who migrates, directly.
+
 The processes of pytest-xdist share the server: whoever comes first starts it, whoever
 leaves last stops it. What a run that was killed left behind is stopped by the next one.
 """
@@ -33,6 +36,7 @@ from psycopg import AsyncConnection, sql
 from sql.connection import Connection, connect
 from sql.migrate import migrate
 from stack.postgres import start_postgres
+from tests.pooler import PID_FILE, pooled_dsn, start_pooler
 from tests.sql.house import House
 
 collect_ignore = ["host"]
@@ -43,15 +47,21 @@ HOME = Path(__file__).parents[1]
 TEMPLATE = "aseagi_template"
 STOP_SECONDS = 30
 
+POOLED = ("aseagi_app", "aseagi_dashboard")
+"""Roles that reach the database through the pooler."""
+
 
 @dataclass(frozen=True, slots=True)
 class DatabaseServer:
     """The Postgres of this test run."""
 
     socket_directory: Path
+    pooler_directory: Path
 
     def dsn(self, database: str, user: str = "postgres") -> str:
-        """A libpq URI, over the Unix socket."""
+        """A libpq URI, over the Unix socket: the pooler's for the roles that use one."""
+        if user in POOLED:
+            return pooled_dsn(self.pooler_directory, database, user)
         host = quote(str(self.socket_directory), safe="")
         return (
             f"postgresql://{quote(user, safe='')}@/{quote(database, safe='')}?host={host}&port=5432"
@@ -104,6 +114,10 @@ class _Shared:
     def folder(self) -> Path:
         return Path(self.home) / "postgres"
 
+    @property
+    def pooler(self) -> Path:
+        return Path(self.home) / "pooler"
+
     def is_used(self) -> bool:
         """Whether anybody but this process uses the server; who was killed no longer counts."""
         return any(pid != os.getpid() and psutil.pid_exists(pid) for pid in self.users)
@@ -130,22 +144,26 @@ def _start(shared: _Shared) -> None:
     server.create_database_if_missing(TEMPLATE)
     migrate(server.dsn(TEMPLATE))
     shared.sockets = str(server.socket_directory)
+    start_pooler(shared.pooler, server.socket_directory)
 
 
 def _stop(shared: _Shared) -> None:
+    _end("pgbouncer", shared.pooler / PID_FILE, signal.SIGTERM)
+    _end("postgres", shared.folder / "data" / "postmaster.pid", signal.SIGINT)
+    shutil.rmtree(shared.home, ignore_errors=True)
+
+
+def _end(name: str, pid_file: Path, stop_signal: signal.Signals) -> None:
     # Removed by the server as its last act; its process may be the child of another.
-    pid_file = shared.folder / "data" / "postmaster.pid"
     try:
         server = psutil.Process(int(pid_file.read_text().splitlines()[0]))
-        if server.name() == "postgres":
-            server.send_signal(signal.SIGINT)
+        if server.name() == name:
+            server.send_signal(stop_signal)
     except (OSError, ValueError, IndexError, psutil.Error):
-        pass  # it does not run
-    else:
-        deadline = time.monotonic() + STOP_SECONDS
-        while pid_file.exists() and time.monotonic() < deadline:
-            time.sleep(0.02)
-    shutil.rmtree(shared.home, ignore_errors=True)
+        return  # it does not run
+    deadline = time.monotonic() + STOP_SECONDS
+    while pid_file.exists() and time.monotonic() < deadline:
+        time.sleep(0.02)
 
 
 def _stop_abandoned() -> None:
@@ -186,7 +204,7 @@ def postgres(tmp_path_factory: pytest.TempPathFactory) -> Iterator[DatabaseServe
                 raise
             shared.write(note)
             reference.write_text(shared.home)
-    yield DatabaseServer(Path(shared.sockets))
+    yield DatabaseServer(Path(shared.sockets), shared.pooler)
     with _one_at_a_time(run):
         shared = _Shared.read(note)
         if shared.is_used():

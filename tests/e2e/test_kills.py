@@ -1,9 +1,14 @@
 """SIGKILL in the middle: after a restart every document has ended exactly once."""
 
+import asyncio
 import os
 import signal
 from collections.abc import Awaitable, Callable
 
+import pytest
+
+from bench.faults import VICTIMS, Flaws, run_with_kills
+from bench.throughput import letter
 from blocks.object_storage import ObjectStorage
 from sql.connection import Connection
 from stack.embedded import BUCKET, Stack
@@ -152,3 +157,23 @@ async def test_after_the_ingest_process_is_killed_the_rest_is_taken_in_once(
     stack.droplet_worker.start()
 
     await _ended_exactly_once(db, storage, "killed-ingest")
+
+
+@pytest.mark.timeout(900)
+async def test_every_process_is_killed_in_turn_and_nothing_is_lost_or_there_twice(
+    stack: Stack, empty: None
+) -> None:
+    """A small run of `make bench-faults`; what ended is started again by the stack itself."""
+    outcome = await asyncio.to_thread(
+        run_with_kills,
+        stack,
+        "killed-all",
+        [letter(number) for number in range(60_000, 60_060)],
+        kills=len(VICTIMS),
+        seed=1,
+        gap_seconds=6,
+        tell=print,
+    )
+    assert outcome.flaws == Flaws(lost=[], twice=[], changed=[], money=[], left_over=[])
+    assert outcome.settled
+    assert {one.victim for one in outcome.kills} == set(VICTIMS)

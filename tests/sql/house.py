@@ -15,6 +15,7 @@ from typing import Any, LiteralString
 from uuid import UUID, uuid4
 
 from psycopg import AsyncTransaction
+from psycopg.conninfo import make_conninfo
 from psycopg.sql import SQL, Literal
 
 from schema.analysis import Analysis, DocumentType
@@ -117,8 +118,8 @@ class House:
         return self.db.transaction()
 
     def another_process(self) -> AbstractAsyncContextManager[Connection]:
-        """A second connection of the application."""
-        return connect(self.app_dsn)
+        """A second connection of the application, with a name that `until_blocked` knows."""
+        return connect(make_conninfo(self.app_dsn, application_name=uuid4().hex))
 
     async def rows(self, query: LiteralString, *values: object) -> list[tuple[Any, ...]]:
         """What is in the database, as the owner sees it."""
@@ -245,19 +246,27 @@ class House:
         )
 
     async def until_blocked(self, waiting: Connection) -> None:
-        """Return once that connection waits for a lock; by the server's word, not by the clock."""
+        """Return once `another_process` waits for a lock; by the server's word, not by the clock.
+
+        It is known by its name: behind a pooler each transaction has another server process.
+        """
         blocked = SQL(
             """
             do $$ begin
                 for look in 1..2000 loop
-                    exit when cardinality(pg_blocking_pids({pid})) > 0;
+                    perform pg_stat_clear_snapshot();
+                    if exists (select from pg_stat_activity where application_name = {name}
+                            and cardinality(pg_blocking_pids(pid)) > 0) then
+                        return;
+                    end if;
                     perform pg_sleep(0.005);
                 end loop;
-                assert cardinality(pg_blocking_pids({pid})) > 0, 'it waits for nothing';
+                assert false, 'it waits for nothing';
             end $$
             """
         )
-        await self.owner.execute(blocked.format(pid=Literal(waiting.info.backend_pid)))
+        name = waiting.info.get_parameters()["application_name"]
+        await self.owner.execute(blocked.format(name=Literal(name)))
 
 
 def read(page: tuple[UUID, int], text: str = "Some words.") -> PageOutcome:
