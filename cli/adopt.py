@@ -179,9 +179,10 @@ async def _put_all(
                     put_it = await anyio.to_thread.run_sync(
                         lambda one=one: put(bucket, one, known.get(one.file_hash), by=by, lane=lane)
                     )
-                    async with database.connect() as db:
-                        await announce(db, put_it, lane=lane)
-                    adopted.append(put_it)
+                    if put_it is not None:
+                        async with database.connect() as db:
+                            await announce(db, put_it, lane=lane)
+                        adopted.append(put_it)
                 progress.advance(bar)
     return adopted
 

@@ -186,16 +186,19 @@ def _hash_of(path: Path) -> str:
 
 def put(
     bucket: Bucket, candidate: Candidate, known: KnownDocument | None, *, by: str, lane: Lane
-) -> Adopted:
+) -> Adopted | None:
     """Read a candidate once, check it, and put it into the inbox; blocking.
 
-    Raises what boto3 does when the store is away.
+    None for one of the bucket's that is not there: some stores list the folders of what was
+    deleted. Raises what boto3 does when the store is away.
     """
     with tempfile.TemporaryDirectory(prefix="aseagi-adopt-") as folder:
         try:
             path, told = _fetch(bucket, candidate, Path(folder))
             content = look(path)
         except FileNotFoundError:
+            if candidate.path is None:
+                return None
             return _not(candidate, "missing", "The file is not there.")
         except OSError as error:
             return _not(candidate, "refused", f"It cannot be read: {error.strerror}.")
