@@ -1,5 +1,6 @@
 """`aseagi show` and `aseagi retry`: one document, and another try."""
 
+from dataclasses import asdict
 from typing import TYPE_CHECKING, Annotated
 from uuid import UUID
 
@@ -94,15 +95,22 @@ async def _retry(prefix: str | None) -> tuple[int, int]:
 async def _show(prefix: str, *, with_text: bool, as_json: bool) -> None:
     from blocks.database import Database
     from blocks.loading import load
+    from cli.correct import correction_dict, corrections_table
     from cli.tables import document_dict, document_table
     from schema.analysis import Analysis
+    from sql.corrections import list_corrections
+    from sql.deletions import list_deletions
     from sql.documents import list_documents, list_pages
+    from sql.reviews import review_of
 
     database = await load(Database)
     async with database.connect() as db:
         document_id = await find(db, prefix)
         (row,) = await list_documents(db, ids=[document_id])
         pages = await list_pages(db, document_id)
+        corrections = await list_corrections(db, document_id)
+        review = await review_of(db, document_id)
+        deleted = await list_deletions(db, file_hash=row.file_hash)
     if as_json:
         shown = [
             {
@@ -118,7 +126,15 @@ async def _show(prefix: str, *, with_text: bool, as_json: bool) -> None:
             }
             for page in pages
         ]
-        print_json({**document_dict(row), "analysis": row.analysis, "pages": shown})
+        print_json(
+            {
+                **document_dict(row),
+                "analysis": row.analysis,
+                "corrections": [correction_dict(one) for one in corrections],
+                "reviewed": asdict(review) if review else None,
+                "pages": shown,
+            }
+        )
         return
     console.print(document_table([row]))
     console.print(f"sha-256  {row.file_hash}")
@@ -126,6 +142,15 @@ async def _show(prefix: str, *, with_text: bool, as_json: bool) -> None:
         console.print(f"came as  {row.original_path}", markup=False)
     if row.notes:
         console.print(f"note     {row.notes}", markup=False)
+    if deleted:
+        told = f"deleted {deleted[0].asked_at:%Y-%m-%d %H:%M} UTC by {deleted[0].asked_by}"
+        console.print(f"before   {told}, and came again since", markup=False)
+    if review:
+        said = f": {review.note}" if review.note else ""
+        when = f"{review.reviewed_at:%Y-%m-%d %H:%M} UTC"
+        console.print(f"reviewed {when} by {review.reviewed_by}{said}", markup=False)
+    if in_force := [one for one in corrections if one.in_force]:
+        console.print(corrections_table(in_force))
     if row.analysis is not None:
         print_analysis(Analysis.model_validate(row.analysis))
     if lacks := what_lacks(row):

@@ -46,14 +46,17 @@ from sql.dashboard import (
     reserved_dollars,
 )
 from sql.jobs import Waiting, jobs_waiting
+from sql.reviews import ToReview, count_to_review, list_to_review
 
 SETTINGS_SECONDS = 60
 COSTS_SECONDS = 30
 WORK_SECONDS = 5
+REVIEW_SECONDS = 30
 
 DOCUMENTS_PER_PAGE = 50
 FAILED_ARRIVALS_SHOWN = 100
 REASONS_SHOWN = 20
+TO_REVIEW_SHOWN = 8
 SESSIONS_SHOWN = 20
 HOSTS_SHOWN = 20
 
@@ -91,6 +94,14 @@ class Work:
     failed_arrivals: list[FailedArrival]
     sessions: list[SessionLine]
     hosts: list[HostLine]
+
+
+@dataclass(frozen=True, slots=True)
+class ReviewQueue:
+    """What wants a person's eye: how many there are, and the worst of them."""
+
+    count: int
+    worst: list[ToReview]
 
 
 @dataclass(frozen=True, slots=True)
@@ -161,6 +172,20 @@ def load_work(database: Database) -> Work:
                 sessions=await newest_sessions(db, limit=SESSIONS_SHOWN),
                 hosts=await newest_hosts(db, limit=HOSTS_SHOWN),
             )
+
+    return asyncio.run(ask())
+
+
+@st.cache_data(
+    ttl=REVIEW_SECONDS, max_entries=4, show_spinner=False, hash_funcs={Database: _address}
+)
+def load_review_queue(database: Database) -> ReviewQueue:
+    """The documents that want a person's eye, worst first."""
+
+    async def ask() -> ReviewQueue:
+        async with _reading(database) as db:
+            worst = await list_to_review(db, limit=TO_REVIEW_SHOWN)
+            return ReviewQueue(await count_to_review(db) if worst else 0, worst)
 
     return asyncio.run(ask())
 

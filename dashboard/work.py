@@ -5,17 +5,24 @@ from datetime import datetime
 import streamlit as st
 
 from blocks.database import Database
-from dashboard.data import DOCUMENTS_PER_PAGE, Work, load_documents
+from dashboard.data import (
+    DOCUMENTS_PER_PAGE,
+    ReviewQueue,
+    Work,
+    load_documents,
+    load_review_queue,
+)
 from dashboard.tables import show_table, state_column
 from dashboard.wording import duration, minute, reason
 from schema.failures import Failure
 from sql.claude import OpenBatches
 from sql.dashboard import STATUSES, DocumentLine, FailedArrival, HostLine, Place, SessionLine
 from sql.jobs import Waiting
+from sql.reviews import reason_texts
 
 
 def show_work(database: Database, work: Work) -> None:
-    """Draw counts, what is put off, documents, failed arrivals, sessions and hosts."""
+    """Draw counts, what is put off, documents, what to review, failed arrivals, sessions, hosts."""
     if work.counts.is_empty:
         _teach()
         return
@@ -23,6 +30,7 @@ def show_work(database: Database, work: Work) -> None:
     _show_put_off(work.put_off)
     _show_batches(work.batches)
     _show_documents(database, work.matters)
+    _show_review_queue(load_review_queue(database))
     _show_failed_arrivals(work.failed_arrivals)
     _show_sessions(work.sessions, work.at)
     _show_hosts(work.hosts)
@@ -185,6 +193,30 @@ def _titled(line: DocumentLine) -> str | None:
         failure = Failure.model_validate(line.analysis_failure)  # it names its pages itself
         lacks = f"{lacks} {failure.reason}" if lacks else failure.reason
     return f"{lacks} · {line.title or ''}" if lacks else line.title
+
+
+def _show_review_queue(queue: ReviewQueue) -> None:
+    if not queue.count:
+        return
+    st.subheader(f"To review: {queue.count:,}", anchor=False)
+    show_table(
+        [
+            {
+                "Wants a look": one.file_name,
+                "Why": "; ".join(reason_texts(one)),
+                "Its title": one.title,
+                "Its matter": one.matter,
+                "Id": one.id.hex[:8],
+            }
+            for one in queue.worst
+        ],
+        {
+            "Wants a look": st.column_config.TextColumn(width="medium"),
+            "Why": st.column_config.TextColumn(width="large"),
+        },
+        key="to_review",
+    )
+    st.caption("The worst first. `aseagi review` lists all of them, and takes off what you saw.")
 
 
 def _show_failed_arrivals(arrivals: list[FailedArrival]) -> None:

@@ -24,6 +24,7 @@ from sql.connection import Connection
 from sql.drains import is_held
 from sql.embeddings import lacks_embeddings
 from sql.jobs import count_ready_for_analysis
+from tasks.deleting import finish_deletions
 from tasks.dispatch import Dispatched, close_lost_sessions, dispatch
 from tasks.drains import single_flight
 from tasks.fixed_costs import accrue_fixed_costs
@@ -59,6 +60,9 @@ class HousekeepingReport(BaseModel):
     cache_deleted: int = Field(default=0, description="Old objects deleted from cache/.")
     uploads_given_up: int = Field(
         default=0, description="Large uploads nobody completed; what was sent is thrown away."
+    )
+    deletions_finished: int = Field(
+        default=0, description="Deleted documents whose objects were still to be removed."
     )
     costs_accrued: int = Field(default=0, description="Fixed costs charged for days gone by.")
     another_run: bool = Field(default=False, description="Another run was at work.")
@@ -121,6 +125,9 @@ async def _put_right(
         cache_deleted=await attempt("clean the cache", clean_cache(storage), 0),
         uploads_given_up=await attempt(
             "clean up large uploads", clean_uploads(storage, database), 0
+        ),
+        deletions_finished=await attempt(
+            "finish deletions", finish_deletions(storage, database), 0
         ),
         costs_accrued=await attempt(
             "accrue fixed costs",

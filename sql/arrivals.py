@@ -1,12 +1,13 @@
 """What came into `raw/`: provenance, and the queue that ingest drains.
 
 An arrival is (key, ETag, size). Noticing it again changes nothing, so an event, a
-listing and a person may all report the same object.
+listing and a person may all report the same object; nor does it bring back what a person
+deleted while its object still lies there (`sql.deletions`).
 """
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from uuid import UUID
 
 from psycopg.rows import class_row
@@ -124,6 +125,7 @@ async def begin_arrivals(db: Connection, *, limit: int) -> list[Arrival]:
             update aseagi.arrivals set attempts = attempts + 1
             where id in (
                 select id from aseagi.arrivals where state = 'noticed'
+                    and (waits_until is null or waits_until < now())
                 order by lane, attempts, noticed_at, key limit %s for update skip locked
             )
             returning id, key, etag, size_bytes, source, lane, attempts, noticed_at
@@ -134,8 +136,13 @@ async def begin_arrivals(db: Connection, *, limit: int) -> list[Arrival]:
 
 
 async def count_waiting_arrivals(db: Connection) -> int:
-    """How many arrivals wait for ingest."""
-    cursor = await db.execute("select count(*) from aseagi.arrivals where state = 'noticed'")
+    """How many arrivals ingest would take now."""
+    cursor = await db.execute(
+        """
+        select count(*) from aseagi.arrivals
+        where state = 'noticed' and (waits_until is null or waits_until < now())
+        """
+    )
     row = await cursor.fetchone()
     return int(row[0]) if row else 0
 
@@ -179,6 +186,17 @@ async def fail_arrival(db: Connection, arrival_id: UUID, failure: Failure) -> No
         where id = %s and state = 'noticed'
         """,
         (Jsonb(failure.model_dump(mode="json")), arrival_id),
+    )
+
+
+async def put_off_arrival(db: Connection, arrival_id: UUID, *, wait: timedelta) -> None:
+    """Let an arrival wait that cannot be taken in now, by no fault of its own."""
+    await db.execute(
+        """
+        update aseagi.arrivals set attempts = greatest(attempts - 1, 0), waits_until = now() + %s
+        where id = %s and state = 'noticed'
+        """,
+        (wait, arrival_id),
     )
 
 

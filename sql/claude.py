@@ -16,7 +16,7 @@ from psycopg.rows import class_row
 from psycopg.types.json import Jsonb
 
 from schema.claude import Outcome, Step, Usage
-from schema.failures import MoneyStops
+from schema.failures import AseagiError, MoneyStops
 from sql.charges import committed_dollars
 from sql.connection import Connection, only_row
 from sql.controls import lock_controls
@@ -56,6 +56,14 @@ class DocumentTooDear(MoneyStops):
 
     def __init__(self, message: str, document_id: UUID) -> None:
         super().__init__(message)
+        self.document_id = document_id
+
+
+class DocumentGone(AseagiError):
+    """This document was deleted; nothing is asked about it any more."""
+
+    def __init__(self, document_id: UUID) -> None:
+        super().__init__("The document was deleted.")
         self.document_id = document_id
 
 
@@ -154,12 +162,20 @@ async def intend_batch(
 ) -> None:
     """Write down a batch and its calls before it is created; commit before. Raises `MoneyStops`.
 
-    The limit of a document is checked for all its calls together.
+    The limit of a document is checked for all its calls together. Raises `DocumentGone` for one
+    that was deleted: planning a batch takes minutes.
     """
     by_document: dict[UUID, list[NewCall]] = {}
     for call in calls:
         by_document.setdefault(call.document_id, []).append(call)
     purse = await open_purse(db, limits)
+    cursor = await db.execute(
+        "select id from aseagi.documents where id = any(%s) order by id for key share",
+        (list(by_document),),
+    )
+    there = {row[0] for row in await cursor.fetchall()}
+    if gone := next((one for one in by_document if one not in there), None):
+        raise DocumentGone(gone)
     await db.execute(
         "insert into aseagi.claude_batches (id, size, holder) values (%s, %s, %s)",
         (batch, len(calls), holder),

@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import date, datetime
+from datetime import UTC, date, datetime
 from decimal import Decimal
 from typing import Any
 from uuid import UUID
@@ -14,6 +14,7 @@ from schema.failures import Failure
 from schema.lanes import Lane
 from schema.unread import unread
 from sql.connection import Connection, only_row
+from sql.deletions import hold_off
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,12 +41,33 @@ async def find_by_hash(db: Connection, file_hash: str) -> UUID | None:
     return row[0] if row else None
 
 
-async def insert_document(db: Connection, new: NewDocument) -> tuple[UUID, bool]:
+async def insert_document(
+    db: Connection, new: NewDocument, *, looked_at: datetime | None = None
+) -> tuple[UUID, bool]:
     """Insert document, pages and job, or find the twin; return (id, whether it is new).
 
     Three outcomes for the job: a failure is `failed` at once; nothing to read goes
     straight to analysis; otherwise its pages wait for a session. Commits nothing.
+
+    `looked_at` is when, by the database's clock, its object was about to be copied. Raises
+    `BeingDeleted` if the same content was being deleted at any time since, or is now.
     """
+    while True:
+        document_id = await _insert(db, new)
+        if document_id is not None:
+            await hold_off(db, new.file_hash, since=looked_at or datetime.now(UTC))
+            await _insert_pages(db, document_id, new)
+            await _insert_job(db, document_id, new)
+            return document_id, True
+        # Held until this transaction ends; one that is just being deleted is waited for.
+        twin = await db.execute(
+            "select id from aseagi.documents where file_hash = %s for key share", (new.file_hash,)
+        )
+        if (row := await twin.fetchone()) is not None:
+            return row[0], False
+
+
+async def _insert(db: Connection, new: NewDocument) -> UUID | None:
     cursor = await db.execute(
         """
         insert into aseagi.documents (file_hash, file_name, media_type, size_bytes, page_count,
@@ -66,15 +88,7 @@ async def insert_document(db: Connection, new: NewDocument) -> tuple[UUID, bool]
         ),
     )
     row = await cursor.fetchone()
-    if row is None:
-        twin = await db.execute(
-            "select id from aseagi.documents where file_hash = %s", (new.file_hash,)
-        )
-        return (await only_row(twin))[0], False
-    document_id: UUID = row[0]
-    await _insert_pages(db, document_id, new)
-    await _insert_job(db, document_id, new)
-    return document_id, True
+    return row[0] if row else None
 
 
 async def _insert_pages(db: Connection, document_id: UUID, new: NewDocument) -> None:
@@ -225,6 +239,12 @@ _DOCUMENT_ROWS = """
 """
 
 
+async def now_of(db: Connection) -> datetime:
+    """The time by the database's clock."""
+    cursor = await db.execute("select clock_timestamp()")
+    return (await only_row(cursor))[0]
+
+
 async def list_documents(
     db: Connection,
     *,
@@ -283,13 +303,6 @@ async def list_pages(db: Connection, document_id: UUID) -> list[PageRow]:
             (document_id,),
         )
         return await cursor.fetchall()
-
-
-async def analysis_of(db: Connection, document_id: UUID) -> dict[str, Any] | None:
-    """The stored analysis of a document, if there is one."""
-    cursor = await db.execute("select analysis from aseagi.documents where id = %s", (document_id,))
-    row = await cursor.fetchone()
-    return row[0] if row else None
 
 
 async def page_states(db: Connection, document_id: UUID) -> list[str]:

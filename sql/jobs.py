@@ -21,6 +21,7 @@ from schema.analysis import RULES, Analysis
 from schema.failures import Failure, Stage
 from schema.lanes import Lane
 from sql.connection import Connection, only_row
+from sql.corrections import store_analysis
 
 MAX_ANALYSIS_ATTEMPTS = 3
 
@@ -150,6 +151,8 @@ async def complete_job(
 ) -> bool:
     """Store the analysis and complete the job in one transaction; False if the claim was lost.
 
+    What people corrected stays (`sql.corrections`).
+
     `failure` says what is missing in the analysis, or why it is not by the analyst asked first.
     """
     cursor = await db.execute(
@@ -183,19 +186,7 @@ async def complete_job(
         await db.execute(
             "delete from aseagi.claude_answers where document_id = %s", (job.document_id,)
         )
-    await db.execute(
-        """
-        update aseagi.documents
-        set analysis = %s, title = %s, document_type = %s, document_date = %s where id = %s
-        """,
-        (
-            Jsonb(analysis.model_dump(mode="json")),
-            analysis.title,
-            analysis.type.value,
-            analysis.document_date,
-            job.document_id,
-        ),
-    )
+    await store_analysis(db, job.document_id, analysis)
     return True
 
 

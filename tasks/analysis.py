@@ -21,7 +21,7 @@ from prefect.cache_policies import NO_CACHE
 from schema.analysis import Analysis
 from schema.failures import AseagiError, Failure, Stage
 from sql.connection import Pool
-from sql.documents import analysis_of
+from sql.corrections import analysis_of
 from sql.embeddings import Embedding, documents_without_embeddings, store_embeddings
 from sql.jobs import AnalysisJob, complete_job, fail_job
 from tasks.blank_documents import analysis_of_blank
@@ -140,11 +140,8 @@ def _by_rules(job: AnalysisJob) -> Analysis:
 
 async def _by_claude_before(job: AnalysisJob, pool: Pool) -> Analysis | None:
     async with pool.connection() as db:
-        stored = await analysis_of(db, job.document_id)
-    if stored is None:
-        return None
-    analysis = Analysis.model_validate(stored)
-    return None if analysis.is_by_rules else analysis
+        analysis = await analysis_of(db, job.document_id)
+    return None if analysis is None or analysis.is_by_rules else analysis
 
 
 def _kept(failure: Failure) -> Failure:

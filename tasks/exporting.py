@@ -18,6 +18,9 @@ from blocks.object_storage import EXPORT_LINK_SECONDS, ObjectStorage
 from schema.analysis import Analysis, Quoted
 from schema.failures import Failure
 from sql.documents import DocumentRow, list_documents
+from sql.manifests import manifest_rows
+from tasks.manifest import NAME as MANIFEST
+from tasks.manifest import write_manifest
 from tasks.workbook import (
     ExportedDocument,
     ExportedKeyFact,
@@ -33,6 +36,7 @@ CONTENT_TYPES = {
     "documents.xlsx": "application/vnd.openxmlformats-officedocument.spreadsheetml.sheet",
     "documents.csv": "text/csv; charset=utf-8",
     "documents.jsonl": "application/jsonl",
+    MANIFEST: "text/csv; charset=utf-8",
 }
 """The files of an export, with their types."""
 
@@ -67,7 +71,9 @@ def export_key(export: str, name: str) -> str:
 async def gather_rows(database: Database, matter: str | None) -> ExportedRows:
     """Read every document (of a matter) as the rows of an export."""
     async with database.connect() as db:
+        await db.execute("set transaction isolation level repeatable read, read only")
         rows = await list_documents(db, matter=matter)
+        manifest = await manifest_rows(db, matter=matter)
     analyses = [Analysis.model_validate(row.analysis) if row.analysis else None for row in rows]
     documents = [_document(row, found) for row, found in zip(rows, analyses, strict=True)]
     analysed = [
@@ -92,6 +98,7 @@ async def gather_rows(database: Database, matter: str | None) -> ExportedRows:
             for row, found in analysed
             for fact in found.key_facts
         ],
+        manifest=manifest,
     )
 
 
@@ -175,7 +182,7 @@ def _with_role(name: str, role: str | None) -> str:
 async def write_files(
     storage: ObjectStorage, export: str, rows: ExportedRows
 ) -> list[ExportedFile]:
-    """Write workbook, CSV and JSON lines into `exports/`; the same export again overwrites."""
+    """Write workbook, CSV, JSON lines and manifest; the same export again overwrites."""
     return await asyncio.to_thread(_write_files, storage, export, rows)
 
 
@@ -184,6 +191,7 @@ def _write_files(storage: ObjectStorage, export: str, rows: ExportedRows) -> lis
         write_workbook(Path(folder) / "documents.xlsx", rows)
         write_csv(Path(folder) / "documents.csv", rows.documents)
         write_jsonl(Path(folder) / "documents.jsonl", rows)
+        write_manifest(Path(folder) / MANIFEST, rows.manifest)
         return [_upload(storage, export, Path(folder) / name) for name in CONTENT_TYPES]
 
 

@@ -9,7 +9,8 @@ In this order, each step safe to repeat and to be killed after:
 3. Inspect: type, limits, pages, text layers. A file that cannot be read is a document
    whose job failed, with the reason; its original is kept.
 4. Document, pages, job and the arrival's end in one transaction. The same content again
-   is one document with one more arrival.
+   is one document with one more arrival. While that content is just being deleted
+   (`sql.deletions`) the arrival waits, and is taken in from the beginning.
 """
 
 import asyncio
@@ -17,6 +18,7 @@ import hashlib
 import tempfile
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from datetime import datetime, timedelta
 from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING
 from uuid import UUID
@@ -32,9 +34,17 @@ from blocks.inbox import Origin, matter_of
 from blocks.object_storage import ObjectStorage
 from schema.failures import BadInput, Failure, RetryLater, Stage
 from schema.files import MAX_BYTES
-from sql.arrivals import MAX_ATTEMPTS, Arrival, fail_arrival, settle_arrival, supersede_arrival
+from sql.arrivals import (
+    MAX_ATTEMPTS,
+    Arrival,
+    fail_arrival,
+    put_off_arrival,
+    settle_arrival,
+    supersede_arrival,
+)
 from sql.connection import Pool
-from sql.documents import NewDocument, find_by_hash, insert_document
+from sql.deletions import BeingDeleted
+from sql.documents import NewDocument, find_by_hash, insert_document, now_of
 from tasks.inspection import Inspection, inspect
 
 if TYPE_CHECKING:
@@ -46,9 +56,13 @@ CONCURRENT = 6
 """Files taken in at a time: storage and database wait for each other, the CPU is small."""
 
 
+DELETED_WITHIN = timedelta(minutes=1)
+"""How soon an arrival is tried again whose content is just being deleted."""
+
+
 @dataclass(frozen=True, slots=True)
 class Taken:
-    """What became of an arrival: `document`, `duplicate`, `failed`, `superseded`."""
+    """What became of an arrival: `document`, `duplicate`, `failed`, `superseded`, `waits`."""
 
     key: str
     outcome: str
@@ -129,6 +143,7 @@ async def _take_in_one(arrival: Arrival, storage: ObjectStorage, pool: Pool) -> 
         try:
             original = await asyncio.to_thread(_read_once, storage, arrival, path)
             async with pool.connection() as db:
+                looked_at = await now_of(db)
                 known = await find_by_hash(db, original.sha256) is not None
             if not known:
                 await asyncio.to_thread(_copy, storage, arrival, original)
@@ -141,7 +156,12 @@ async def _take_in_one(arrival: Arrival, storage: ObjectStorage, pool: Pool) -> 
         except (ClientError, BotoCoreError) as error:
             raise RetryLater(f"object storage: {type(error).__name__}") from error
         inspection, failure = await asyncio.to_thread(_inspect, path)
-    return await _record(pool, arrival, original, inspection, failure)
+    try:
+        return await _record(pool, arrival, original, inspection, failure, looked_at)
+    except BeingDeleted as error:
+        async with pool.connection() as db:
+            await put_off_arrival(db, arrival.id, wait=DELETED_WITHIN)
+        return Taken(arrival.key, "waits", reason=str(error))
 
 
 async def _fail(pool: Pool, arrival: Arrival, reason: str, *, retry_helps: bool) -> Taken:
@@ -203,6 +223,7 @@ async def _record(
     original: _Original,
     inspection: Inspection,
     failure: Failure | None,
+    looked_at: datetime,
 ) -> Taken:
     origin = Origin.of(original.metadata, source=arrival.source, lane=arrival.lane)
     async with pool.connection() as db:
@@ -220,6 +241,7 @@ async def _record(
                 pages=inspection.pages,
                 failure=failure,
             ),
+            looked_at=looked_at,
         )
         await settle_arrival(
             db,

@@ -20,6 +20,7 @@ from uuid import UUID
 import xlsxwriter
 
 from schema.failures import BadInput
+from sql.manifests import ManifestRow
 
 CELL_LIMIT = 32_767
 """Characters that fit a cell, as Excel counts them (UTF-16)."""
@@ -110,6 +111,8 @@ class ExportedRows:
     timeline: Sequence[ExportedTimelineEntry] = ()
     obligations: Sequence[ExportedObligation] = ()
     key_facts: Sequence[ExportedKeyFact] = ()
+    manifest: Sequence[ManifestRow] = ()
+    """Where each document came from (`tasks.manifest`)."""
 
     @property
     def longest(self) -> int:

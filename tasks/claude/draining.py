@@ -19,7 +19,7 @@ import psycopg
 from blocks.object_storage import ObjectStorage
 from schema.failures import AseagiError, Failure, Misconfigured, MoneyStops, RetryLater, Stage
 from schema.lanes import DAYTIME, Lane
-from sql.claude import DocumentTooDear, LimitReached, abandon_calls
+from sql.claude import DocumentGone, DocumentTooDear, LimitReached, abandon_calls
 from sql.jobs import (
     MAX_ANALYSIS_ATTEMPTS,
     AnalysisJob,
@@ -172,6 +172,8 @@ class ClaudeDrain:
     async def _give_back(self, job: AnalysisJob, error: AseagiError) -> None:
         """Let a document wait, and say why; stop everything where that concerns all."""
         match error:
+            case DocumentGone():
+                pass
             case DocumentTooDear():
                 await self._put_off(job, error, TOO_DEAR_FOR)
             case MoneyStops() | Misconfigured():

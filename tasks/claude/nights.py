@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from decimal import Decimal
 
 from schema.failures import AseagiError
-from sql.claude import DocumentTooDear, LimitReached, document_dollars
+from sql.claude import DocumentGone, DocumentTooDear, LimitReached, document_dollars
 from sql.jobs import AnalysisJob, hold_job, release_job
 from tasks.claude.analyst import Analyst, Finished
 from tasks.claude.batches import MOST_BYTES, MOST_QUESTIONS, Batches, Planned
@@ -108,10 +108,10 @@ class NightPlan:
                 jobs = _jobs(part)
                 try:
                     await self._batches.submit(part)
-                except DocumentTooDear as error:
-                    dear = next(one for one in jobs if one.document_id == error.document_id)
-                    given_back.append((dear, error))
-                    if others := [job for job in jobs if job is not dear]:
+                except (DocumentTooDear, DocumentGone) as error:
+                    its = next(one for one in jobs if one.document_id == error.document_id)
+                    given_back.append((its, error))
+                    if others := [job for job in jobs if job is not its]:
                         parts.insert(0, _of(part, others))
                 except LimitReached as error:
                     if len(jobs) == 1:

@@ -128,6 +128,18 @@ def test_a_failed_document_and_a_failed_arrival_say_why(rows: Rows, dashboard_ds
     assert table(page, "Key")["Reason"].to_list() == ["This is no document but a song."]
 
 
+def test_what_wants_a_persons_eye_is_counted_and_says_why(rows: Rows, dashboard_dsn: str) -> None:
+    rows.page(rows.document(name="torn.pdf", pages=2), 2, "failed")
+    rows.document(name="undated.pdf")
+
+    page = look(dashboard_dsn)
+
+    assert "To review: 2" in text(page)
+    queue = table(page, "Wants a look")
+    assert queue["Wants a look"].to_list() == ["torn.pdf", "undated.pdf"]
+    assert queue["Why"].to_list() == ["page 2 could not be read; no date", "no date"]
+
+
 def test_an_analysis_that_lacks_something_says_what_before_its_title(
     rows: Rows, dashboard_dsn: str
 ) -> None:

@@ -49,11 +49,6 @@ WRONG: list[tuple[str, LiteralString, type[psycopg.Error]]] = [
         UniqueViolation,
     ),
     ("an analysis without a type", "update aseagi.documents set analysis = '{}'", CheckViolation),
-    (
-        "a type without an analysis",
-        "update aseagi.documents set document_type = 'letter'",
-        CheckViolation,
-    ),
     # arrivals
     ("an arrival seen twice", ARRIVAL + "('key', 'etag', 1, 's', 'bulk')", UniqueViolation),
     ("an arrival of negative size", ARRIVAL + "('k', 'e', -1, 's', 'bulk')", CheckViolation),
