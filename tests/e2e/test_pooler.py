@@ -18,7 +18,7 @@ from stack.processes import wait_all_ready
 from tests.e2e.conftest import all_completed, drop, eventually
 from tests.pooler import Pooler, running_pooler
 
-DOCUMENTS = 30
+DOCUMENTS = 12
 SHARED = 4
 """Connections of Postgres that all processes together may have as the application."""
 
@@ -97,7 +97,7 @@ async def test_documents_are_taken_in_read_analysed_and_exported_through_it(
 ) -> None:
     before = storage.client().list_objects_v2(Bucket=BUCKET, Prefix="exports/")
     drop(stack, "pooled", DOCUMENTS, first=40_000)
-    await eventually(lambda: all_completed(db, "pooled", DOCUMENTS), seconds=150)
+    await eventually(lambda: all_completed(db, "pooled", DOCUMENTS), seconds=170)
     assert await exported() == "Completed"
 
     after = storage.client().list_objects_v2(Bucket=BUCKET, Prefix="exports/")
