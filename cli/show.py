@@ -156,16 +156,19 @@ async def _show(prefix: str, *, with_text: bool, as_json: bool) -> None:
     if lacks := what_lacks(row):
         console.print(Text(lacks, style="yellow"))
     for page in pages:
-        how = page.engine or page.source or ""
-        console.print(f"[bold]page {page.number}[/bold]: {page.state} {how}{_remarks(page)}")
+        console.print(f"[bold]page {page.number}[/bold]: {page_line(page)}")
         if page.error is not None:
             console.print(Text(f"    {page.error['reason']}"))
         if with_text and page.text:
             console.print(Text(page.text))
 
 
+def page_line(page: "PageRow") -> str:
+    """Where a page stands, and what is to be said of how it was read."""
+    return f"{page.state} {page.engine or page.source or ''}{_remarks(page)}".rstrip()
+
+
 def _remarks(page: "PageRow") -> str:
-    """What is to be said of how a page was read."""
     if page.is_blank:
         return ", blank"
     turned = f", turned by {page.rotation_degrees}°" if page.rotation_degrees else ""

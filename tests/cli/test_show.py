@@ -1,10 +1,14 @@
 """`aseagi show`: a document as the lawyer wants to see it."""
 
 from datetime import date
+from typing import Any
+
+import pytest
 
 from cli.console import console
-from cli.show import print_analysis
+from cli.show import page_line, print_analysis
 from schema.analysis import Analysis, DocumentType, KeyFact, Obligation, Person, Sensitivity
+from sql.documents import PageRow
 
 ORDER = Analysis(
     analyst="a test",
@@ -36,6 +40,28 @@ def shown(analysis: Analysis) -> str:
     with console.capture() as capture:
         print_analysis(analysis)
     return " ".join(capture.get().split())
+
+
+def page(**how: Any) -> PageRow:
+    told = {"number": 2, "state": "done", "source": "ocr", "engine": "an engine 1.0"}
+    nothing = dict.fromkeys(("confidence", "text", "error", "rotation_degrees"))
+    return PageRow(**(told | nothing | {"is_blank": False} | how))
+
+
+@pytest.mark.parametrize(
+    ("row", "line"),
+    [
+        (page(text="", is_blank=True, rotation_degrees=0), "done an engine 1.0, blank"),
+        (page(text="", rotation_degrees=0), "done an engine 1.0, no text on it"),
+        (
+            page(text="words", confidence=0.91, rotation_degrees=90),
+            "done an engine 1.0, turned by 90°, confidence 0.91",
+        ),
+        (page(text="words", source="text layer", engine=None), "done text layer"),
+    ],
+)
+def test_a_page_says_how_it_was_read(row: PageRow, line: str) -> None:
+    assert page_line(row) == line
 
 
 def test_court_case_dates_people_and_duties_are_shown() -> None:

@@ -5,8 +5,9 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from PIL import Image
+from PIL import Image, ImageDraw, ImageFont
 
+from bench.recall import recall_and_precision
 from gpu_image.engines import OcrEngine, PageRef, load_engine
 from rendering.pages import PDF, PNG
 from samples.paper import Gray, Sheet, faxed, pdf, photographed, rendered
@@ -86,6 +87,41 @@ def test_a_skewed_noisy_fax_is_read(engine: OcrEngine, tmp_path: Path) -> None:
     assert "$412,875" in page.text
 
 
+@pytest.mark.parametrize("degrees", [-5, 5])
+def test_a_sheet_that_lay_askew_is_read(
+    engine: OcrEngine, small_page: Gray, tmp_path: Path, degrees: float
+) -> None:
+    askew = Image.fromarray(small_page).rotate(
+        degrees, expand=True, fillcolor=255, resample=Image.Resampling.BICUBIC
+    )
+    page = read(engine, tmp_path / "askew.png", np.asarray(askew))
+    assert page.rotation_degrees == 0
+    assert recall_and_precision(TEXT, page.text)[0] > 0.9
+    assert page.text.splitlines()[1].startswith("Estate of Harold")
+
+
+def test_a_pdf_that_says_another_turn_than_its_text_has_is_read_upright(
+    engine: OcrEngine, tmp_path: Path
+) -> None:
+    sheet = Sheet(size=16)
+    sheet.lines(TEXT)
+    path = tmp_path / "turned.pdf"
+    path.write_bytes(pdf([sheet]).replace(b"/MediaBox", b"/Rotate 90 /MediaBox", 1))
+    ((_, page),) = engine.read([PageRef(path, PDF, 1)])
+    assert isinstance(page, PageText)
+    assert page.rotation_degrees == 270
+    assert recall_and_precision(TEXT, page.text)[0] > 0.9
+
+
+def test_a_stamp_is_read_as_small_as_it_is(engine: OcrEngine, tmp_path: Path) -> None:
+    stamp = Image.new("L", (200, 80), 255)
+    ImageDraw.Draw(stamp).multiline_text(
+        (8, 6), "RECEIVED\nMAR 14 2024\nCLERK OF COURT", fill=40, font=ImageFont.load_default(14)
+    )
+    page = read(engine, tmp_path / "stamp.png", np.asarray(stamp))
+    assert page.text == "RECEIVED\nMAR 14 2024\nCLERK OF COURT"
+
+
 def test_a_photo_at_an_angle_with_a_shadow_is_read(
     engine: OcrEngine, small_page: Gray, tmp_path: Path
 ) -> None:
@@ -96,8 +132,15 @@ def test_a_photo_at_an_angle_with_a_shadow_is_read(
     assert "January 29, 2025" in page.text
 
 
-def test_a_blank_page_has_no_words(engine: OcrEngine, tmp_path: Path) -> None:
-    page = read(engine, tmp_path / "blank.png", np.full((400, 300), 255, dtype=np.uint8))
+@pytest.mark.parametrize("dirt", [0, 12], ids=["clean", "with specks"])
+def test_a_blank_page_has_no_words_and_is_known_to_be_blank(
+    engine: OcrEngine, tmp_path: Path, dirt: int
+) -> None:
+    paper = np.full((800, 600), 255, dtype=np.uint8)
+    for y, x in np.random.default_rng(5).integers(50, 500, (dirt, 2)):
+        paper[y : y + 4, x : x + 4] = 50
+    page = read(engine, tmp_path / "blank.png", paper)
+    assert page.is_blank
     assert page.words == []
     assert page.text == ""
     assert page.rotation_degrees == 0

@@ -38,7 +38,18 @@ from sql.jobs import (
     failed_since,
     retry_jobs,
 )
-from tests.sql.house import TTL, House, analysis, failure, new_document, pages_of, read, unreadable
+from sql.leases import PageOutcome
+from tests.sql.house import (
+    TTL,
+    House,
+    analysis,
+    failure,
+    new_document,
+    page_text,
+    pages_of,
+    read,
+    unreadable,
+)
 
 OBJECTS = [SeenObject("raw/a.pdf", "e1", 10), SeenObject("raw/b.pdf", "e1", 10)]
 
@@ -281,6 +292,37 @@ async def test_a_completed_job_keeps_the_analysis_and_says_what_it_rests_on(hous
     assert await house.rows("select title, document_type from aseagi.documents") == [
         ("An order", "letter")
     ]
+
+
+async def test_a_document_with_an_unread_page_says_which_and_why(house: House) -> None:
+    document_id = await house.add_scan(5)
+    host = await house.begin()
+    lease = await house.lease(host)
+    one, two, three, *rest = pages_of(lease)
+    outcomes = [read(page) for page in (one, two, *rest)]
+    await house.settle(host, lease, [*outcomes, unreadable(three, "It is damaged.")])
+    async with house.transaction():
+        [row] = await list_documents(house.db, ids=[document_id])
+    assert row.unread == "page 3 of 5 could not be read: It is damaged."
+    assert (row.pages_done, row.pages_failed, row.failed_pages) == (4, 1, [3])
+
+
+async def test_a_blank_page_is_done_and_known_to_be_blank(house: House) -> None:
+    document_id = await house.add_scan(2)
+    host = await house.begin()
+    lease = await house.lease(host)
+    written, empty = pages_of(lease)
+    blank = page_text("").model_copy(update={"words": [], "is_blank": True})
+    await house.settle(host, lease, [read(written), PageOutcome(*empty, blank)])
+    async with house.transaction():
+        pages = await list_pages(house.db, document_id)
+    [job] = await claim(house, holder=uuid4())
+    assert [(page.state, page.text, page.is_blank) for page in pages] == [
+        ("done", "Some words.", False),
+        ("done", "", True),
+    ]
+    assert pages[1].confidence is None
+    assert (job.blank, job.is_blank) == ([False, True], False)
 
 
 async def test_a_claim_that_ran_out_is_free_and_the_late_analyst_is_refused(house: House) -> None:

@@ -32,6 +32,26 @@ async def test_an_analysed_document_is_found_by_what_its_pages_are_about(house: 
         assert await embed_what_lacks.fn(pool) == 0
 
 
+async def test_a_document_on_which_nothing_is_written_is_said_to_be_blank(house: House) -> None:
+    document_id = await house.add_scan(2)
+    await house.change(
+        "update aseagi.pages set state = 'done', text = '', source = 'ocr', is_blank = true, "
+        "settled_at = now()"
+    )
+    await house.change("update aseagi.processing_jobs set stage = 'analyse', ready_at = now()")
+    holder = uuid4()
+    async with make_pool(house.app_dsn, max_size=1) as pool:
+        async with house.transaction():
+            jobs = await claim_for_analysis(
+                house.db, holder=holder, limit=9, ttl=TTL, lanes=list(Lane)
+            )
+        await analyse_by_rules.fn(jobs, len(jobs), holder, pool)
+    assert await house.job(document_id) == ("completed", "done")
+    assert await house.rows(
+        "select title, document_type, document_date, analysis ->> 'summary' from aseagi.documents"
+    ) == [("2 blank pages", "other", None, "Nothing is written on its pages.")]
+
+
 async def test_documents_analysed_before_there_was_meaning_are_embedded_once(house: House) -> None:
     for _ in range(10):
         await house.add(new_document(DEPOSIT))

@@ -13,8 +13,8 @@ from PIL import Image, ImageFile
 
 from rendering import pages
 from schema.failures import BadInput
-from schema.files import JPEG, PNG
-from tasks import pictures
+from schema.files import JPEG, PNG, TIFF
+from tasks import inspection, pictures
 from tasks.inspection import inspect
 
 
@@ -82,6 +82,31 @@ def test_a_photo_that_is_cut_off_is_damaged(tmp_path: Path) -> None:
     Image.effect_noise((640, 480), 50).save(path)
     assert inspect(path).media_type == JPEG
     path.write_bytes(path.read_bytes()[:-20_000])
+    with pytest.raises(BadInput, match="damaged"):
+        inspect(path)
+
+
+def test_every_page_of_a_tiff_is_counted_the_broken_ones_too(tmp_path: Path) -> None:
+    path = tmp_path / "a.tif"
+    images = [Image.effect_noise((64, 64), 50)] * 3
+    images[0].save(path, save_all=True, append_images=images[1:])
+    assert inspect(path) == inspection.Inspection(TIFF, (None,) * 3)
+
+
+@pytest.mark.parametrize("ending", [".png", ".jpg"])
+def test_a_picture_too_large_to_decode_here_is_judged_by_its_structure(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, ending: str
+) -> None:
+    path = tmp_path / f"a{ending}"
+    Image.effect_noise((320, 240), 50).save(path, progressive=True)
+
+    def load(_: ImageFile.ImageFile) -> None:
+        raise AssertionError("it was decoded")
+
+    monkeypatch.setattr(ImageFile.ImageFile, "load", load)
+    monkeypatch.setattr(pictures, "MAX_DECODED_HERE_PIXELS", 320 * 240 - 1)
+    inspect(path)
+    path.write_bytes(path.read_bytes()[:-100])
     with pytest.raises(BadInput, match="damaged"):
         inspect(path)
 
