@@ -7,14 +7,12 @@ import zlib
 from collections.abc import Callable, Mapping
 
 import pikepdf
-from PIL import Image
 
-from bench.corpus.paper import sheet
 from bench.corpus.sound import born_digital_pdf, photo, png_picture, text_file, word_document
-from bench.corpus.studio import TXT, ZIP, Made, Studio, jpeg, packed, png, tiff
+from bench.corpus.studio import TXT, ZIP, Made, Studio, jpeg, packed, tiff
 from bench.corpus.truth import Inside, Reason
 from bench.corpus.zipcrypto import encrypted_zip
-from samples.paper import assembled, pdf, stream
+from samples.paper import assembled, stream
 
 PAGE_BOMB_PAGES = 6000
 PIXEL_BOMB_SIDE = 30_000
@@ -198,7 +196,10 @@ def too_complex(studio: Studio) -> Made:
         )
         for level in range(depth)
     ]
-    last = stream(f"% {studio.mark}\n0 0 m 1 1 l S".encode(), "/Type /XObject /Subtype /Form /BBox [0 0 612 792]")
+    last = stream(
+        f"% {studio.mark}\n0 0 m 1 1 l S".encode(),
+        "/Type /XObject /Subtype /Form /BBox [0 0 612 792]",
+    )
     content = assembled(
         [
             b"<< /Type /Catalog /Pages 2 0 R >>",

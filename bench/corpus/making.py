@@ -65,9 +65,7 @@ def write_corpus(
             yield entry
 
 
-def _write(
-    folder: Path, kind: str, number: int, studio: Studio, earlier: list[Entry]
-) -> Entry:
+def _write(folder: Path, kind: str, number: int, studio: Studio, earlier: list[Entry]) -> Entry:
     matter = studio.chance.choice(MATTERS)
     if kind == "twin":
         twin = studio.chance.choice([one for one in earlier if one.twin_of is None])

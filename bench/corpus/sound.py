@@ -5,9 +5,9 @@ import io
 from collections.abc import Callable, Mapping
 from email.message import EmailMessage
 
-import pillow_heif
 from docx import Document
 from PIL import Image
+from pillow_heif import register_heif_opener
 
 from bench.corpus.paper import sheet
 from bench.corpus.studio import (
@@ -110,8 +110,9 @@ def heic_photo(studio: Studio) -> Made:
     """An iPhone's picture. The stamp stands in a box of the file that readers pass over."""
     photo = studio.chance.choice(studio.paper.photos)
     if id(photo) not in _HEIC_PHOTOS:
+        register_heif_opener()
         out = io.BytesIO()
-        pillow_heif.from_pillow(photo).save(out, quality=40, enc_params={"preset": "ultrafast"})
+        photo.save(out, "HEIF", quality=40, enc_params={"preset": "ultrafast"})
         _HEIC_PHOTOS[id(photo)] = out.getvalue()
     note = studio.mark.encode()
     box = (8 + len(note)).to_bytes(4, "big") + b"free" + note

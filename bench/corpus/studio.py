@@ -100,7 +100,7 @@ def png(image: Image.Image, *, note: str = "") -> bytes:
     if note:
         info.add_text("Comment", note)
     if image.mode == "L":
-        image = image.point(lambda shade: shade // 17 * 17)
+        image = image.point([shade // 17 * 17 for shade in range(256)])
     image.save(out, "PNG", compress_level=3, pnginfo=info)
     return out.getvalue()
 

@@ -81,9 +81,7 @@ def truth_of(content: bytes, kind: str, **more: object) -> Truth:
 
 def contents(entries: Iterable[Entry]) -> dict[str, Truth]:
     """Every content of the corpus by its hash, members included: the documents there must be."""
-    return {
-        truth.sha256: truth for entry in entries for truth in entry.truth.with_members()
-    }
+    return {truth.sha256: truth for entry in entries for truth in entry.truth.with_members()}
 
 
 def read_manifest(folder: Path) -> list[Entry]:
