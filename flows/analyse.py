@@ -6,6 +6,7 @@ from collections import Counter
 from collections.abc import AsyncGenerator
 from datetime import UTC, datetime
 from decimal import Decimal
+from typing import TYPE_CHECKING
 
 import httpx
 import psycopg
@@ -33,12 +34,13 @@ from tasks.analysis import (
     finish,
     told,
 )
-from tasks.claude.analyst import Finished
-from tasks.claude.calling import Caller, limits_of
-from tasks.claude.draining import ClaudeDrain, Work
 from tasks.drains import LINGER_SECONDS, Drain, single_flight
 from tasks.meaning import MODEL
 from tasks.progress import DrainProgress
+
+if TYPE_CHECKING:
+    from tasks.claude.analyst import Finished
+    from tasks.claude.draining import Work
 
 BATCH = 24
 SETTINGS_SECONDS = 5.0
@@ -132,6 +134,11 @@ async def _with_claude(
     analysed: list[Analysed],
     linger_seconds: float,
 ) -> None:
+    # Here and not above: Anthropic's library takes two seconds and 55 MB to load, which who
+    # has no Claude need not have.
+    from tasks.claude.calling import Caller, limits_of  # noqa: PLC0415
+    from tasks.claude.draining import ClaudeDrain  # noqa: PLC0415
+
     storage, spending = await load(ObjectStorage), await load(Spending)
     progress = DrainProgress("documents")
 
@@ -139,11 +146,11 @@ async def _with_claude(
         async with pool.connection() as db:
             return await count_ready_for_analysis(db, lanes=DAYTIME)
 
-    async def complete(job: AnalysisJob, finished: Finished) -> None:
+    async def complete(job: AnalysisJob, finished: "Finished") -> None:
         analysed.append(await finish(job, finished, holder=drain.holder, pool=pool))
         await progress.count_one(waiting)
 
-    async def as_task(job: AnalysisJob, work: Work) -> None:
+    async def as_task(job: AnalysisJob, work: "Work") -> None:
         await analyse_document(job.document_id.hex[:8], work)
 
     async with claude.client() as client:

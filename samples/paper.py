@@ -154,20 +154,20 @@ def pdf(pages: Sequence[Sheet | Picture]) -> bytes:
             if page.width_pixels > page.height_pixels:
                 width = LETTER_POINTS[1]
             height = width * page.height_pixels / page.width_pixels
-            image = add(_stream(page.jpeg, _image_entries(page)))
+            image = add(stream(page.jpeg, _image_entries(page)))
             content = f"{width:.2f} 0 0 {height:.2f} 0 0 cm /Scan Do".encode()
             resources = f"/XObject << /Scan {image} 0 R >>"
-        stream = add(_stream(content, ""))
+        body = add(stream(content, ""))
         kids.append(
             add(
                 f"<< /Type /Page /Parent 2 0 R /MediaBox [0 0 {width:.2f} {height:.2f}] "
-                f"/Resources << {resources} >> /Contents {stream} 0 R >>".encode()
+                f"/Resources << {resources} >> /Contents {body} 0 R >>".encode()
             )
         )
     objects[0] = b"<< /Type /Catalog /Pages 2 0 R >>"
     references = " ".join(f"{kid} 0 R" for kid in kids)
     objects[1] = f"<< /Type /Pages /Count {len(kids)} /Kids [{references}] >>".encode()
-    return _with_cross_references(objects)
+    return assembled(objects)
 
 
 def rendered(sheet: Sheet, *, dpi: int) -> Gray:
@@ -296,7 +296,8 @@ def _image_entries(page: Picture) -> str:
     )
 
 
-def _stream(body: bytes, entries: str) -> bytes:
+def stream(body: bytes, entries: str) -> bytes:
+    """A stream object of a PDF; `entries` are those of its dictionary beside its length."""
     return f"<< {entries} /Length {len(body)} >>\nstream\n".encode() + body + b"\nendstream"
 
 
@@ -311,7 +312,8 @@ def _sheet_content(sheet: Sheet) -> bytes:
     return "\n".join(parts).encode("cp1252")
 
 
-def _with_cross_references(objects: Sequence[bytes]) -> bytes:
+def assembled(objects: Sequence[bytes]) -> bytes:
+    """A PDF of these objects, numbered from 1; the first is its catalogue."""
     out = io.BytesIO()
     out.write(b"%PDF-1.4\n%\xe2\xe3\xcf\xd3\n")
     offsets: list[int] = []

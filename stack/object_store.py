@@ -42,7 +42,9 @@ PORT_NAMES = (
 _INBOXES = ("raw/", "uploads/")
 _CACHE_DAYS = 7
 _VOLUME_MEGABYTES = 1024
-_MEMORY_TARGET = "160MiB"
+_MEMORY_TARGET = "288MiB"
+"""Its live heap is 229 MB, most of it never touched: 150 MB are resident. With a target below
+that, Go collects garbage without end: a fifteenth of a core, day and night."""
 
 
 @dataclass(frozen=True)

@@ -13,6 +13,7 @@ from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
 from decimal import Decimal
+from typing import TYPE_CHECKING
 from uuid import UUID
 
 from prefect import task
@@ -25,9 +26,11 @@ from sql.corrections import analysis_of
 from sql.embeddings import Embedding, documents_without_embeddings, store_embeddings
 from sql.jobs import AnalysisJob, complete_job, fail_job
 from tasks.blank_documents import analysis_of_blank
-from tasks.claude.analyst import Finished
 from tasks.meaning import MODEL, embed
 from tasks.offline_analyst import analyse_offline
+
+if TYPE_CHECKING:
+    from tasks.claude.analyst import Finished
 
 CLAIM_FOR = timedelta(minutes=5)
 """A drain that dies gives its documents back after this long."""
@@ -103,7 +106,7 @@ async def analyse_document(
 
 
 async def finish(
-    job: AnalysisJob, finished: Finished | None, *, holder: UUID, pool: Pool
+    job: AnalysisJob, finished: "Finished | None", *, holder: UUID, pool: Pool
 ) -> Analysed:
     """Complete a claimed document with what Claude made of it, else with what the rules find.
 

@@ -71,7 +71,7 @@ class DatabaseServer:
     def database(self, template: str | None = None) -> Generator[str]:
         """A new database, dropped afterwards; gives its name."""
         name = f"test_{uuid4().hex}"
-        create = sql.SQL("create database {} template {} strategy file_copy").format(
+        create = sql.SQL("create database {} template {} strategy wal_log").format(
             sql.Identifier(name), sql.Identifier(template or "template1")
         )
         drop = sql.SQL("drop database {} with (force)").format(sql.Identifier(name))

@@ -23,7 +23,7 @@ def pytest_collection_modifyitems(items: Sequence[pytest.Item]) -> None:
             item.add_marker(pytest.mark.xdist_group("servers"))
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def storage() -> Iterator[ObjectStorage]:
     """A real, empty bucket."""
     folder = Path(tempfile.mkdtemp(prefix="aseagi-cli-"))

@@ -38,9 +38,12 @@ def pytest_collection_modifyitems(items: Sequence[pytest.Item]) -> None:
             item.add_marker(pytest.mark.xdist_group("stack" if shares else "servers"))
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def stack() -> Generator[Stack]:
-    """A running stack; tests that stop a part of it start that part again."""
+    """A running stack; tests that stop a part of it start that part again.
+
+    It ends with the last test that uses it: its polling would slow the others down.
+    """
     # Not pytest's folder: every new pytest closes that one to Postgres' system user.
     folder = Path(tempfile.mkdtemp(prefix="aseagi-e2e-"))
     state_dir = folder / ".aseagi"

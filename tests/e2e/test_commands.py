@@ -54,12 +54,17 @@ def says_one_line(done: subprocess.CompletedProcess[str]) -> str:
     return line
 
 
-@pytest.fixture
-def environment(stack: Stack) -> dict[str, str]:
+def shell_of(stack: Stack) -> dict[str, str]:
+    """The environment of a person's shell."""
     return {
         "PREFECT_API_URL": stack.addresses.prefect_api_url,
         "PREFECT_HOME": stack.environment["PREFECT_HOME"],
     }
+
+
+@pytest.fixture
+def environment(stack: Stack) -> dict[str, str]:
+    return shell_of(stack)
 
 
 def test_add_process_show_search_export_and_retry_work_from_a_shell(
@@ -212,14 +217,23 @@ def test_deploy_says_what_is_wrong_with_the_database(
     assert says in says_one_line(done)
 
 
-@pytest.fixture
-def state() -> Iterator[Path]:
-    """A state folder for a stack of the test's own; nothing of it may be left running."""
+@pytest.fixture(scope="module")
+def own_state() -> Iterator[Path]:
+    """The state folder of a stack of these tests' own, as a person has one for years.
+
+    Who starts it first makes its databases, and who starts it again finds them.
+    """
     # Not pytest's folder: Postgres' system user must reach it.
     folder = Path(tempfile.mkdtemp(prefix="aseagi-own-"))
     yield folder / ".aseagi"
-    assert processes_of(folder / ".aseagi") == []
     shutil.rmtree(folder, ignore_errors=True)
+
+
+@pytest.fixture
+def state(own_state: Path) -> Iterator[Path]:
+    """That folder; nothing of its stack may be left running."""
+    yield own_state
+    assert processes_of(own_state) == []
 
 
 def said_by(program: subprocess.Popen[bytes], log: Path, words: str) -> None:
@@ -304,19 +318,23 @@ def test_process_reads_what_waits_for_the_night_too(
     assert done.returncode == 0, done.stderr
 
 
-def one_letter(matter: str, number: int, folder: Path, environment: Mapping[str, str]) -> None:
-    """Have a letter of that matter read and analysed."""
-    (folder / "a.png").write_bytes(letter(number))
-    words = ("add", "--matter", matter, str(folder / "a.png"))
-    assert aseagi(*words, environment=environment).returncode == 0
+@pytest.fixture(scope="module")
+def letters(stack: Stack, tmp_path_factory: pytest.TempPathFactory) -> None:
+    """The matters `anew`, `put-off` and `lacks`: a letter each, read and analysed at one go."""
+    folder = tmp_path_factory.mktemp("letters")
+    matters = [folder / name for name in ("anew", "put-off", "lacks")]
+    for number, matter in enumerate(matters, start=36_000):
+        matter.mkdir()
+        (matter / "a.png").write_bytes(letter(number))
+    environment = shell_of(stack)
+    assert aseagi("add", *map(str, matters), environment=environment).returncode == 0
     done = aseagi("process", "--wait", environment=environment)
     assert done.returncode == 0, done.stderr
 
 
 async def test_documents_are_analysed_anew_from_a_shell(
-    stack: Stack, empty: None, environment: dict[str, str], tmp_path: Path, db: Connection
+    stack: Stack, letters: None, empty: None, environment: dict[str, str], db: Connection
 ) -> None:
-    one_letter("anew", 36_000, tmp_path, environment)
     words = ("--matter", "anew", "--by-rules-only", "--json")
     done = aseagi("analyse", *words, environment=environment)
     assert json.loads(done.stdout) == {"queued": 1}, done.stderr
@@ -351,9 +369,8 @@ def test_nothing_is_analysed_anew_unless_a_person_says_what(
 
 
 async def test_what_is_put_off_is_said_until_resume_lets_it_go_on(
-    stack: Stack, empty: None, environment: dict[str, str], tmp_path: Path, db: Connection
+    stack: Stack, letters: None, empty: None, environment: dict[str, str], db: Connection
 ) -> None:
-    one_letter("put-off", 36_001, tmp_path, environment)
     await db.execute(
         """
         update aseagi.processing_jobs set status = 'queued', stage = 'analyse',
@@ -372,9 +389,8 @@ async def test_what_is_put_off_is_said_until_resume_lets_it_go_on(
 
 
 async def test_show_says_what_an_analysis_lacks(
-    stack: Stack, empty: None, environment: dict[str, str], tmp_path: Path, db: Connection
+    stack: Stack, letters: None, empty: None, environment: dict[str, str], db: Connection
 ) -> None:
-    one_letter("lacks", 36_002, tmp_path, environment)
     lacks = {"stage": "analyse", "reason": "Claude is overloaded.", "retry_helps": True}
     cursor = await db.execute(
         """

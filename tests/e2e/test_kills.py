@@ -101,42 +101,30 @@ async def test_after_the_session_process_is_killed_another_session_reads_what_is
     assert await cursor.fetchone() == (2, 2)
 
 
-async def test_a_session_outlives_a_killed_gateway(
+async def test_a_session_outlives_a_killed_gateway_and_worker_and_the_next_worker_watches_over_it(
     stack: Stack, empty: None, db: Connection, storage: ObjectStorage
 ) -> None:
-    drop(stack, "killed-gateway", DOCUMENTS, first=11_000)
-    await eventually(_pages_done(db, "killed-gateway", 10))
+    drop(stack, "killed-servers", DOCUMENTS, first=11_000)
+    await eventually(_pages_done(db, "killed-servers", 10))
     process = await _session_process(db)
 
     stack.gateway.kill()
+    os.kill(stack.local_worker.pid, signal.SIGKILL)
+    await eventually(_has_ended(stack.local_worker))
+    assert process.find() is not None, "the session lives without its worker"
     stack.gateway.start()
+    stack.local_worker.start()
     wait_all_ready([stack.gateway], 30)
 
-    await _ended_exactly_once(db, storage, "killed-gateway")
+    await _ended_exactly_once(db, storage, "killed-servers")
     cursor = await db.execute(
         """
         select count(distinct page.session_id) from aseagi.pages page
         join aseagi.documents document on document.id = page.document_id
-        where document.matter = 'killed-gateway'
+        where document.matter = 'killed-servers'
         """
     )
     assert await cursor.fetchone() == (1,), "the same session went on"
-    assert str(process)
-
-
-async def test_a_session_outlives_a_killed_worker_and_the_next_worker_watches_over_it(
-    stack: Stack, empty: None, db: Connection, storage: ObjectStorage
-) -> None:
-    drop(stack, "killed-worker", DOCUMENTS, first=12_000)
-    await eventually(_pages_done(db, "killed-worker", 10))
-    process = await _session_process(db)
-
-    os.kill(stack.local_worker.pid, signal.SIGKILL)
-    assert process.find() is not None, "the session lives without its worker"
-    await eventually(_has_ended(stack.local_worker))
-    stack.local_worker.start()
-
-    await _ended_exactly_once(db, storage, "killed-worker")
 
 
 async def test_after_the_ingest_process_is_killed_the_rest_is_taken_in_once(

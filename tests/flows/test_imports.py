@@ -39,6 +39,11 @@ def test_the_droplet_imports_without_torch_and_engines(module: str) -> None:
     assert done.returncode == 0, done.stderr
 
 
+def test_analysis_by_rules_imports_without_claudes_client() -> None:
+    done = _import_without("flows.analyse", {"anthropic"})
+    assert done.returncode == 0, done.stderr
+
+
 def test_an_absent_package_does_stop_an_import() -> None:
     done = _import_without("gateway.app", {"psycopg"})
     assert "No module named 'psycopg'" in done.stderr

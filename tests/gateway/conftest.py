@@ -205,7 +205,7 @@ def bearer(token: str) -> dict[str, str]:
     return {"Authorization": f"Bearer {token}"}
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def servers() -> Generator[Servers]:
     # Not pytest's folder: every new pytest closes that one to Postgres' system user.
     folder = Path(tempfile.mkdtemp(prefix="aseagi-gateway-"))
@@ -217,7 +217,7 @@ def servers() -> Generator[Servers]:
         shutil.rmtree(folder, ignore_errors=True)
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 async def site(servers: Servers) -> AsyncGenerator[Site]:
     servers.postgres.create_database_if_missing(DATABASE)
     await asyncio.to_thread(migrate, servers.postgres.dsn(DATABASE))

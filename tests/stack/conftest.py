@@ -37,7 +37,7 @@ class Receiver:
         return [event for _, event in tuple(self.announced) if event["key"].endswith(key)]
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def receiver() -> Iterator[Receiver]:
     received = Receiver()
 
@@ -61,7 +61,7 @@ def receiver() -> Iterator[Receiver]:
     thread.join()
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def servers(receiver: Receiver) -> Iterator[Servers]:
     # As deep as a path may get: a Unix socket must still fit.
     # Not pytest's folder: every new pytest closes that one to Postgres' system user.

@@ -26,7 +26,7 @@ def pytest_collection_modifyitems(items: Sequence[pytest.Item]) -> None:
             item.add_marker(pytest.mark.xdist_group("gateway-telegram"))
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def object_store() -> Iterator[ObjectStore]:
     """An S3 server with a bucket, whose notifications nobody hears."""
     with tempfile.TemporaryDirectory(prefix="aseagi-s3-") as folder:
@@ -40,7 +40,7 @@ def object_store() -> Iterator[ObjectStore]:
             store.stop()
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def shared_town() -> Generator[Town]:
     with tempfile.TemporaryDirectory(prefix="aseagi-telegram-") as folder:
         town = open_town(settings_in(Path(folder), longest_repeat_seconds=0.4))
