@@ -13,6 +13,7 @@ answers 501, and then the last of two that upload at the very same moment wins.
 import contextlib
 import hashlib
 import math
+import re
 import unicodedata
 from collections.abc import Generator, Mapping
 from contextlib import contextmanager
@@ -53,6 +54,8 @@ class Origin:
     lane: Lane
     path: str | None = None
     """Where it lay with its owner."""
+    within: "Within | None" = None
+    """The container it was taken out of, if it was."""
 
     def metadata(self) -> dict[str, str]:
         """As the metadata of an object: ASCII, bounded."""
@@ -61,6 +64,7 @@ class Origin:
             "submitted-by": self.submitted_by,
             "lane": self.lane.value,
             "original-path": self.path,
+            "within": f"{self.within.depth} {self.within.root}" if self.within else None,
         }
         return {name: _quoted(value) for name, value in told.items() if value}
 
@@ -75,7 +79,22 @@ class Origin:
             submitted_by=told.get("submitted-by"),
             lane=lane,
             path=told.get("original-path"),
+            within=Within.of(told.get("within", "")),
         )
+
+
+@dataclass(frozen=True, slots=True)
+class Within:
+    """How deep in containers a file lay, and the SHA-256 of the outermost of them."""
+
+    depth: int
+    root: str
+
+    @classmethod
+    def of(cls, told: str) -> "Within | None":
+        """As metadata tell it; None if they do not."""
+        found = re.fullmatch(r"([1-9][0-9]?) ([0-9a-f]{64})", told)
+        return cls(int(found[1]), found[2]) if found else None
 
 
 @dataclass(frozen=True, slots=True)
@@ -162,15 +181,46 @@ def matter_of(key: str) -> str | None:
     return folders[0] if folders else None
 
 
+def member_key(container_key: str, name: str) -> str:
+    """The key for a file out of the container with that key; raises `BadInput`.
+
+    In the container's matter, below its name, in the gateway's inbox, whichever the container
+    came through; where that is too long or cannot be kept, by its own name alone.
+    """
+    inbox = next((one for one in INBOXES if container_key.startswith(one)), "")
+    container, matter = container_key.removeprefix(inbox), matter_of(container_key)
+    own = PurePosixPath(name).name
+    if matter is None:
+        wanted = f"{PurePosixPath(container).stem} - {own}"
+    else:
+        wanted = f"{container.removeprefix(matter).lstrip('/')}/{name}"
+    try:
+        return inbox_key(wanted, matter)
+    except BadInput:
+        return inbox_key(own, matter)
+
+
 def look(path: Path) -> Content:
     """Type, size and digests of a file, from reading it once; blocking.
 
     Raises `BadInput` for a file that cannot be taken, `OSError` for one that cannot be read.
     """
-    md5, sha256, size = hashlib.md5(usedforsecurity=False), hashlib.sha256(), 0
     with path.open("rb") as file:
         media_type = media_type_of(file.read(HEAD_BYTES))
-        file.seek(0)
+    return _digested(path, media_type)
+
+
+def look_at_any(path: Path) -> Content:
+    """The same of a file that is kept whatever it is; blocking."""
+    try:
+        return look(path)
+    except BadInput:
+        return _digested(path, "application/octet-stream")
+
+
+def _digested(path: Path, media_type: str) -> Content:
+    md5, sha256, size = hashlib.md5(usedforsecurity=False), hashlib.sha256(), 0
+    with path.open("rb") as file:
         while chunk := file.read(CHUNK_BYTES):
             md5.update(chunk)
             sha256.update(chunk)

@@ -36,7 +36,8 @@ def add(
     """Add files and folders; reading starts by itself.
 
     Adding the same file again changes nothing. Files of a kind that cannot be read (it
-    takes PDF, JPEG, PNG, TIFF, WebP and HEIC) are skipped and named.
+    takes PDF, JPEG, PNG, TIFF, WebP, HEIC, DOCX, TXT, HTML, EML, MSG and ZIP) are skipped
+    and named.
 
     **Examples**
 

@@ -1,11 +1,12 @@
 """`aseagi estimate`: what files will cost, before any is added."""
 
 import hashlib
+import tempfile
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass, field
 from decimal import Decimal
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, TypeAlias
 
 import typer
 from rich.box import SIMPLE_HEAD
@@ -34,6 +35,8 @@ if TYPE_CHECKING:
     from cli.uploading import Candidate
     from sql.connection import Connection
     from tasks.estimating import ClaudeCost, Document, ReadingCost
+    from tasks.inspected import Room
+    from tasks.inspector import Inspector
 
 MANY_FILES = 20
 """From so many on a bar shows how far the look at them is."""
@@ -94,49 +97,80 @@ class Looked:
     not_counted: Sequence[NotCounted] = ()
 
 
+_Found: TypeAlias = "tuple[str, Document] | NotCounted"
+"""A document with its SHA-256, or why it is none."""
+
+
 async def look_at(candidates: "Sequence[Candidate]", *, quiet: bool) -> Looked:
-    """Inspect every file, with a bar if there are many."""
-    import anyio
+    """Inspect every file and what lies in it, with a bar if there are many."""
+    from tasks.inspector import open_inspector
 
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn())
     silent = quiet or len(candidates) < MANY_FILES
     documents: dict[str, Document] = {}
     twice, not_counted = 0, list[NotCounted]()
-    with Progress(
+    bars = Progress(
         *columns, TimeRemainingColumn(), console=console, disable=silent, transient=True
-    ) as progress:
-        bar = progress.add_task("looking at files", total=len(candidates))
-        for candidate in candidates:
-            one = await anyio.to_thread.run_sync(_look_at, candidate)
-            if isinstance(one, NotCounted):
-                not_counted.append(one)
-            else:
-                digest, document = one
-                twice += digest in documents
-                documents.setdefault(digest, document)
-            progress.advance(bar)
+    )
+    async with open_inspector() as inspector:
+        with bars as progress:
+            bar = progress.add_task("looking at files", total=len(candidates))
+            for candidate in candidates:
+                for one in await _look_at(inspector, candidate):
+                    if isinstance(one, NotCounted):
+                        not_counted.append(one)
+                    else:
+                        digest, document = one
+                        twice += digest in documents
+                        documents.setdefault(digest, document)
+                progress.advance(bar)
     return Looked(documents, twice, not_counted)
 
 
-def _look_at(candidate: "Candidate") -> "tuple[str, Document] | NotCounted":
+async def _look_at(inspector: "Inspector", candidate: "Candidate") -> "list[_Found]":
     from cli.uploading import shown
     from schema.files import MAX_BYTES
-    from tasks.estimating import document_of
-    from tasks.inspection import inspect
+    from tasks.inspected import Room
 
     name = shown(candidate.path)
     if candidate.size_bytes > MAX_BYTES:
-        return NotCounted(name, f"The file is larger than {MAX_BYTES // 1024**3} GB.")
+        return [NotCounted(name, f"The file is larger than {MAX_BYTES // 1024**3} GB.")]
     try:
         _ = candidate.key
-        inspection = inspect(candidate.path)
-        with candidate.path.open("rb") as file:
-            digest = hashlib.file_digest(file, "sha256").hexdigest()
+        return await _look_in(inspector, candidate.path, name, Room())
     except BadInput as error:
-        return NotCounted(name, str(error))
+        return [NotCounted(name, str(error))]
     except OSError as error:
-        return NotCounted(name, f"it cannot be read: {error.strerror}")
-    return digest, document_of(name, inspection, size_bytes=candidate.size_bytes)
+        return [NotCounted(name, f"it cannot be read: {error.strerror}")]
+
+
+async def _look_in(inspector: "Inspector", path: Path, name: str, room: "Room") -> "list[_Found]":
+    """A file and whatever lies in it."""
+    import anyio
+
+    from tasks.estimating import document_of
+    from tasks.inspected import Room
+
+    with tempfile.TemporaryDirectory(prefix="aseagi-estimate-") as folder:
+        inspection = await inspector.inspect(path, Path(folder), room)
+        digest, size_bytes = await anyio.to_thread.run_sync(_content_of, path)
+        found: list[_Found] = [(digest, document_of(name, inspection, size_bytes=size_bytes))]
+        inside = Room(depth=room.depth + 1)
+        for member in inspection.members:
+            where = f"{name}/{member.name}"
+            if member.file is None:
+                found.append(NotCounted(where, member.refused or "It cannot be taken out."))
+                continue
+            try:
+                found += await _look_in(inspector, Path(folder) / member.file, where, inside)
+            except BadInput as error:
+                found.append(NotCounted(where, str(error)))
+    return found
+
+
+def _content_of(path: Path) -> tuple[str, int]:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest(), file.tell()
 
 
 # The estimate

@@ -1,5 +1,6 @@
 """`aseagi show` and `aseagi retry`: one document, and another try."""
 
+from collections.abc import Sequence
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Annotated
 from uuid import UUID
@@ -15,6 +16,7 @@ if TYPE_CHECKING:
     from schema.analysis import Analysis, Quoted
     from sql.connection import Connection
     from sql.documents import DocumentRow, PageRow
+    from sql.members import ContainerRow, MemberRow
 
 IdArgument = Annotated[str, typer.Argument(metavar="ID", help="Id, or its first characters.")]
 
@@ -101,6 +103,7 @@ async def _show(prefix: str, *, with_text: bool, as_json: bool) -> None:
     from sql.corrections import list_corrections
     from sql.deletions import list_deletions
     from sql.documents import list_documents, list_pages
+    from sql.members import list_containers, list_members
     from sql.reviews import review_of
 
     database = await load(Database)
@@ -111,6 +114,8 @@ async def _show(prefix: str, *, with_text: bool, as_json: bool) -> None:
         corrections = await list_corrections(db, document_id)
         review = await review_of(db, document_id)
         deleted = await list_deletions(db, file_hash=row.file_hash)
+        members = await list_members(db, document_id)
+        containers = await list_containers(db, document_id)
     if as_json:
         shown = [
             {
@@ -133,6 +138,8 @@ async def _show(prefix: str, *, with_text: bool, as_json: bool) -> None:
                 "corrections": [correction_dict(one) for one in corrections],
                 "reviewed": asdict(review) if review else None,
                 "pages": shown,
+                "containers": [asdict(one) for one in containers],
+                "members": [asdict(one) for one in members],
             }
         )
         return
@@ -140,6 +147,8 @@ async def _show(prefix: str, *, with_text: bool, as_json: bool) -> None:
     console.print(f"sha-256  {row.file_hash}")
     if row.original_path:
         console.print(f"came as  {row.original_path}", markup=False)
+    for container in containers:
+        console.print(_container_line(container), soft_wrap=True)
     if row.notes:
         console.print(f"note     {row.notes}", markup=False)
     if deleted:
@@ -151,10 +160,16 @@ async def _show(prefix: str, *, with_text: bool, as_json: bool) -> None:
         console.print(f"reviewed {when} by {review.reviewed_by}{said}", markup=False)
     if in_force := [one for one in corrections if one.in_force]:
         console.print(corrections_table(in_force))
+    for member in members:
+        console.print(_member_line(member), soft_wrap=True)
     if row.analysis is not None:
         print_analysis(Analysis.model_validate(row.analysis))
     if lacks := what_lacks(row):
         console.print(Text(lacks, style="yellow"))
+    _show_pages(pages, with_text=with_text)
+
+
+def _show_pages(pages: "Sequence[PageRow]", *, with_text: bool) -> None:
     for page in pages:
         console.print(f"[bold]page {page.number}[/bold]: {page_line(page)}")
         if page.error is not None:
@@ -175,6 +190,19 @@ def _remarks(page: "PageRow") -> str:
     sure = f", confidence {page.confidence:.2f}" if page.confidence is not None else ""
     no_text = ", no text on it" if page.text == "" else ""
     return f"{turned}{sure}{no_text}"
+
+
+def _container_line(container: "ContainerRow") -> Text:
+    inside = f"{container.file_name} ({container.document_id.hex[:8]})"
+    return Text(f"part of  {inside}, as {container.name}")
+
+
+def _member_line(member: "MemberRow") -> Text:
+    if member.refused is not None:
+        return Text(f"holds    {member.name}: {member.refused}", style="yellow")
+    if member.document_id is None:
+        return Text(f"holds    {member.name} (arriving, or deleted)")
+    return Text(f"holds    {member.name} ({member.document_id.hex[:8]}, {member.status})")
 
 
 def what_lacks(row: "DocumentRow") -> str | None:

@@ -58,6 +58,7 @@ def document_dict(row: DocumentRow) -> dict[str, Any]:
         "cost_dollars": row.cost_dollars,
         "file_hash": row.file_hash,
         "original_path": row.original_path,
+        "part_of": row.part_of,
         "notes": row.notes,
         "analysis_failure": row.analysis_failure,
         "error": row.error,

@@ -183,6 +183,7 @@ def _document(line: DocumentLine) -> dict[str, object]:
         "Seconds": line.seconds,
         "Cost": float(line.cost_dollars),
         "Added": minute(line.created_at),
+        "Part of": line.part_of,
     }
 
 

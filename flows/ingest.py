@@ -14,6 +14,7 @@ from blocks.spending import Spending
 from sql.arrivals import Arrival, begin_arrivals, count_waiting_arrivals
 from tasks.dispatch import dispatch
 from tasks.drains import LINGER_SECONDS, single_flight
+from tasks.inspector import open_inspector
 from tasks.intake import CONCURRENT, Taken, take_in
 from tasks.progress import DrainProgress
 
@@ -48,7 +49,7 @@ async def ingest(linger_seconds: float = LINGER_SECONDS) -> IngestReport:
         if drain is None:
             return IngestReport(another_drain=True)
         try:
-            async with database.pool(max_size=CONCURRENT) as pool:
+            async with database.pool(max_size=CONCURRENT) as pool, open_inspector() as inspector:
                 progress = DrainProgress("files")
 
                 async def fetch() -> list[Arrival]:
@@ -56,7 +57,7 @@ async def ingest(linger_seconds: float = LINGER_SECONDS) -> IngestReport:
                         return await begin_arrivals(db, limit=BATCH)
 
                 async for batch in drain.batches(fetch, linger_seconds=linger_seconds):
-                    taken += await take_in(batch, len(batch), storage, pool)
+                    taken += await take_in(batch, len(batch), storage, pool, inspector)
                     await dispatch(database, reading, spending)
                     async with pool.connection() as db:
                         waiting = await count_waiting_arrivals(db)

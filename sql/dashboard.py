@@ -206,6 +206,8 @@ class DocumentLine:
     seconds: float | None
     cost_dollars: Decimal
     created_at: datetime
+    part_of: str | None
+    """The container it came in: a ZIP's or an e-mail's name."""
     failed_pages: Sequence[int]
     """Those that could not be read."""
     page_error: dict[str, Any] | None
@@ -279,7 +281,11 @@ _LINES = """
             as seconds,
         coalesce(shares.dollars, 0) + coalesce(own.dollars, 0) as cost_dollars,
         document.created_at, coalesce(broken.numbers, '{}') as failed_pages,
-        broken.error as page_error
+        broken.error as page_error,
+        (select parent.file_name from aseagi.members member
+            join aseagi.documents parent on parent.id = member.parent_id
+            where member.file_hash = document.file_hash
+            order by parent.created_at, parent.id limit 1) as part_of
     from chosen
     join aseagi.documents document on document.id = chosen.id
     join aseagi.processing_jobs job on job.document_id = chosen.id

@@ -10,6 +10,7 @@ from uuid import UUID
 from psycopg.rows import class_row
 from psycopg.types.json import Jsonb
 
+from schema.analysis import Analysis
 from schema.failures import Failure
 from schema.lanes import Lane
 from schema.unread import unread
@@ -19,8 +20,9 @@ from sql.deletions import hold_off
 
 @dataclass(frozen=True, slots=True)
 class NewDocument:
-    """A file taken in for the first time. `pages` holds the text layer of each page that has
-    a good one, None where the page must be read."""
+    """A file taken in for the first time. `pages` holds the text of each page that has a good
+    one, from where `page_source` says, None where the page must be read. One with an `analysis`
+    needs no other and is complete."""
 
     file_hash: str
     file_name: str
@@ -32,6 +34,8 @@ class NewDocument:
     lane: Lane
     pages: Sequence[str | None]
     failure: Failure | None = None
+    page_source: str = "text layer"
+    analysis: Analysis | None = None
 
 
 async def find_by_hash(db: Connection, file_hash: str) -> UUID | None:
@@ -46,8 +50,9 @@ async def insert_document(
 ) -> tuple[UUID, bool]:
     """Insert document, pages and job, or find the twin; return (id, whether it is new).
 
-    Three outcomes for the job: a failure is `failed` at once; nothing to read goes
-    straight to analysis; otherwise its pages wait for a session. Commits nothing.
+    Four outcomes for the job: a failure is `failed` at once; what is analysed already is
+    `completed`; nothing to read goes straight to analysis; otherwise its pages wait for a
+    session. Commits nothing.
 
     `looked_at` is when, by the database's clock, its object was about to be copied. Raises
     `BeingDeleted` if the same content was being deleted at any time since, or is now.
@@ -58,6 +63,8 @@ async def insert_document(
             await hold_off(db, new.file_hash, since=looked_at or datetime.now(UTC))
             await _insert_pages(db, document_id, new)
             await _insert_job(db, document_id, new)
+            if new.analysis is not None:
+                await _keep_analysis(db, document_id, new.analysis)
             return document_id, True
         # Held until this transaction ends; one that is just being deleted is waited for.
         twin = await db.execute(
@@ -99,37 +106,56 @@ async def _insert_pages(db: Connection, document_id: UUID, new: NewDocument) -> 
         select %s, number, %s,
             case when text is null then 'waiting' else 'done' end,
             text,
-            case when text is null then null else 'text layer' end,
+            case when text is null then null else %s end,
             case when text is null then null else now() end
         from unnest(%s::integer[], %s::text[]) as page (number, text)
         """,
-        (document_id, new.lane, list(range(1, len(texts) + 1)), texts),
+        (document_id, new.lane, new.page_source, list(range(1, len(texts) + 1)), texts),
     )
 
 
 async def _insert_job(db: Connection, document_id: UUID, new: NewDocument) -> None:
-    failed = new.failure is not None
+    failed, completed = new.failure is not None, new.analysis is not None
     ready = not failed and all(text is not None for text in new.pages)
+    status = "failed" if failed else "completed" if completed else "queued"
+    stage = "done" if completed else "analyse" if ready else "read"
     await db.execute(
         """
         insert into aseagi.processing_jobs
             (document_id, file_path, lane, status, stage, ready_at, completed_at, error)
         values (%(document)s, %(path)s, %(lane)s, %(status)s, %(stage)s,
-            case when %(ready)s then now() end, case when %(failed)s then now() end, %(error)s)
+            case when %(ready)s then now() end, case when %(ended)s then now() end, %(error)s)
         """,
         {
             "document": document_id,
             "path": new.s3_raw_path,
             "lane": new.lane,
-            "status": "failed" if failed else "queued",
-            "stage": "analyse" if ready else "read",
+            "status": status,
+            "stage": stage,
             "ready": ready,
-            "failed": failed,
+            "ended": failed or completed,
             "error": Jsonb(new.failure.model_dump(mode="json")) if new.failure else None,
         },
     )
     if ready:
         await gather_text(db, [document_id])
+
+
+async def _keep_analysis(db: Connection, document_id: UUID, analysis: Analysis) -> None:
+    """Keep what is known of a new document: no person corrected anything of it yet."""
+    await db.execute(
+        """
+        update aseagi.documents
+        set analysis = %s, title = %s, document_type = %s, document_date = %s where id = %s
+        """,
+        (
+            Jsonb(analysis.model_dump(mode="json")),
+            analysis.title,
+            analysis.type.value,
+            analysis.document_date,
+            document_id,
+        ),
+    )
 
 
 async def gather_text(db: Connection, document_ids: Sequence[UUID]) -> None:
@@ -157,6 +183,8 @@ class DocumentRow:
     media_type: str
     file_hash: str
     original_path: str | None
+    part_of: str | None
+    """The container it came in, if it came in one."""
     notes: str | None
     """What people said of it when they brought it."""
     s3_raw_path: str
@@ -217,6 +245,10 @@ _DOCUMENT_ROWS = """
         document.file_hash,
         (select original_path from aseagi.arrivals where document_id = document.id
             order by noticed_at limit 1) as original_path,
+        (select parent.file_name from aseagi.members member
+            join aseagi.documents parent on parent.id = member.parent_id
+            where member.file_hash = document.file_hash
+            order by parent.created_at, parent.id limit 1) as part_of,
         (select string_agg(note, E'\\n' order by noticed_at) from aseagi.arrivals
             where document_id = document.id) as notes,
         document.s3_raw_path, document.s3_processed_path, document.page_count,

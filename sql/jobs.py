@@ -65,7 +65,7 @@ class AnalysisJob:
     """Where its bytes are in the bucket."""
     file_hash: str
     scanned: Sequence[bool]
-    """For each page, whether its text is not the file's own."""
+    """For each page, whether its text is not the file's own but read from a picture."""
     words_paths: Sequence[str | None]
     """Where in the bucket the words of each page are, with their places."""
     blank: Sequence[bool] = ()
@@ -126,7 +126,8 @@ async def claim_for_analysis(
                 claimed.lane, claimed.analysis_round as round,
                 claimed.analysis_attempts as attempts, claimed.waits, document.media_type,
                 document.s3_processed_path as original_path, document.file_hash,
-                array(select page.source is distinct from 'text layer' from aseagi.pages page
+                array(select page.source not in ('text layer', 'file') is not false
+                    from aseagi.pages page
                     where page.document_id = claimed.document_id order by page.number) as scanned,
                 array(select page.words_path from aseagi.pages page
                     where page.document_id = claimed.document_id order by page.number)
@@ -392,15 +393,15 @@ async def analyse_again(
     """Queue completed documents for another analysis; all of them unless narrowed.
 
     Each keeps its analysis, and is found and exported by it, until the new one is stored. What
-    waits, is being analysed or has failed is left alone. In its new round nothing counts that was
-    asked before. Returns how many were queued.
+    waits, is being analysed or has failed is left alone, and so are archives, which have no
+    pages. In its new round nothing counts that was asked before. Returns how many were queued.
     """
     cursor = await db.execute(
         """
         with chosen as (
             select job.id, job.document_id from aseagi.processing_jobs job
             join aseagi.documents document on document.id = job.document_id
-            where job.status = 'completed'
+            where job.status = 'completed' and document.page_count > 0
                 and (%(ids)s::uuid[] is null or document.id = any(%(ids)s))
                 and (%(matter)s::text is null or document.matter = %(matter)s)
                 and (%(by)s::text is null or document.analysis ->> 'analyst' like %(by)s || '%%')

@@ -19,12 +19,13 @@ from math import ceil
 
 from blocks.claude import Claude, Model
 from schema.claude import Step, Usage
+from schema.files import WITHOUT_PICTURES
 from tasks.claude.pictures import fitting, patches
 from tasks.claude.pricing import CENT_OF_A_CENT, most, price, tokens_of
 from tasks.claude.prompt import FIXED_BYTES
 from tasks.claude.questions import OVERHEAD_BYTES
 from tasks.claude.steps import windows
-from tasks.inspection import Inspection
+from tasks.inspected import Inspection
 
 ASSUMED_CHARACTERS = 2_000
 """Of a page whose text is not known yet: a letter has fewer, a dense brief 3,000."""
@@ -54,6 +55,8 @@ class Page:
     characters: int
     size_bytes: int
     is_to_be_read: bool
+    has_picture: bool = True
+    """Whether it could be shown; a page of a text cannot."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,13 +75,15 @@ class Document:
 
 def document_of(name: str, inspection: Inspection, *, size_bytes: int) -> Document:
     """What a file that was inspected is."""
-    return Document(name, [_page(text) for text in inspection.pages], size_bytes)
+    shown = inspection.media_type not in WITHOUT_PICTURES
+    return Document(name, [_page(text, shown) for text in inspection.pages], size_bytes)
 
 
-def _page(text: str | None) -> Page:
+def _page(text: str | None, has_picture: bool) -> Page:
     if text is None:
         return Page(ASSUMED_CHARACTERS, ASSUMED_CHARACTERS, is_to_be_read=True)
-    return Page(len(text), len(text.encode(errors="replace")), is_to_be_read=False)
+    size_bytes = len(text.encode(errors="replace"))
+    return Page(len(text), size_bytes, is_to_be_read=False, has_picture=has_picture)
 
 
 # Claude
@@ -112,7 +117,8 @@ def cost_with_claude(document: Document, block: Claude, *, in_batch: bool) -> Do
         questions=len(asked),
         expected_dollars=expected,
         most_dollars=sum((one.most for one in asked), Decimal(0)),
-        needed_dollars=expected + max(one.most - one.expected for one in asked),
+        needed_dollars=expected
+        + max((one.most - one.expected for one in asked), default=Decimal(0)),
     )
 
 
@@ -178,7 +184,9 @@ def _question(
 
 
 def _is_shown(page: Page, block: Claude) -> bool:
-    return block.pictures == "all" or (block.pictures == "scans" and page.is_to_be_read)
+    if block.pictures == "all":
+        return page.has_picture
+    return block.pictures == "scans" and page.is_to_be_read
 
 
 def picture_tokens(terms: Model) -> int:

@@ -161,6 +161,7 @@ def _document(row: DocumentRow, analysis: Analysis | None) -> ExportedDocument:
         received_at=row.created_at,
         file_hash=row.file_hash,
         original_path=row.original_path,
+        part_of=row.part_of,
         notes=row.notes,
         seconds=row.seconds,
         cost_dollars=row.cost_dollars,

@@ -1,24 +1,45 @@
-"""What a file is: its true type from its content, its pages, the text they carry.
+"""What a file is: its true type from its content, its pages, the text they carry, its members.
 
 Every answer comes from the bytes, none from the name. A file that cannot be taken in
 raises `BadInput` with a line that its owner understands; a disk that is full or broken
 raises `OSError`, since the file may be as good as ever.
+
+It opens whatever somebody made: call it in a process of its own (`tasks.inspector`).
 """
 
 import threading
-from dataclasses import dataclass
+from collections.abc import Iterator
 from pathlib import Path
 
 import pypdfium2 as pdfium
 import pypdfium2.raw as pdfium_c
 
 from schema.failures import BadInput
-from schema.files import PDF, media_type_of
+from schema.files import DOCX, EML, HTML, MSG, PDF, TXT, WITHOUT_PICTURES, ZIP
+from tasks.formats.archive import unpack
+from tasks.formats.kinds import kind_of
+from tasks.formats.mail import text_of_mail
+from tasks.formats.members import Unpacking
+from tasks.formats.outlook import text_of_message
+from tasks.formats.paging import MAX_PAGES, pages_of
+from tasks.formats.plain import text_of_file
+from tasks.formats.web import text_of_html_file
+from tasks.formats.word import text_of_word
+from tasks.inspected import Inspection, Room
 from tasks.pictures import pages_of_picture
 from tasks.text_layer import TextLayer, is_born_digital
 
-MAX_PAGES = 5000
 MAX_LAYER_CHARACTERS = 500_000
+"""Of one page; what is beyond is not kept."""
+
+MAX_TEXT_CHARACTERS = 20_000_000
+"""Of all pages of a PDF: 5,000 dense ones have fifteen million."""
+
+_NO_TEXT = {
+    DOCX: "The Word document holds no text, only pictures: save it as PDF to have them read.",
+    HTML: "The page of HTML shows no text.",
+    TXT: "The file holds nothing but blanks.",
+}
 
 PDF_TAIL_BYTES = 8192
 """Where the end-of-file mark must be; some programs append a little after it."""
@@ -27,21 +48,40 @@ _PDFIUM = threading.Lock()
 """PDFium is not thread-safe: one document at a time in this process."""
 
 
-@dataclass(frozen=True, slots=True)
-class Inspection:
-    """A file's type, and for each page its text if it can be believed, else None."""
+def inspect(path: Path, folder: Path | None = None, room: Room | None = None) -> Inspection:
+    """Look at the file at `path`; its members are put into `folder`, as many as have room.
 
-    media_type: str
-    pages: tuple[str | None, ...]
-
-
-def inspect(path: Path) -> Inspection:
-    """Look at the file at `path`; blocking, so call it in a thread."""
-    with path.open("rb") as file:
-        media_type = media_type_of(file.read(1024))
+    Without a folder none is taken out.
+    """
+    media_type = kind_of(path)
+    if media_type in WITHOUT_PICTURES:
+        return _text_file(path, media_type, Unpacking(folder, room or Room()))
     if media_type == PDF:
-        return Inspection(PDF, _pdf_pages(path))
-    return Inspection(media_type, (None,) * pages_of_picture(path, media_type))
+        return Inspection(media_type=PDF, pages=_pdf_pages(path))
+    pages = pages_of_picture(path, media_type)
+    return Inspection(media_type=media_type, pages=(None,) * pages)
+
+
+def _text_file(path: Path, media_type: str, out: Unpacking) -> Inspection:
+    if media_type == ZIP:
+        unpack(path, out)
+        return Inspection(media_type=ZIP, pages=(), source="file", members=tuple(out.members))
+    pages = pages_of(_text(path, media_type, out))
+    if not pages:
+        raise BadInput(_NO_TEXT.get(media_type, "The file holds no text."))
+    return Inspection(media_type=media_type, pages=pages, source="file", members=tuple(out.members))
+
+
+def _text(path: Path, media_type: str, out: Unpacking) -> str:
+    if media_type == DOCX:
+        return text_of_word(path)
+    if media_type == HTML:
+        return text_of_html_file(path)
+    if media_type == EML:
+        return text_of_mail(path, out)
+    if media_type == MSG:
+        return text_of_message(path, out)
+    return text_of_file(path)
 
 
 def _pdf_pages(path: Path) -> tuple[str | None, ...]:
@@ -59,7 +99,7 @@ def _pdf_pages(path: Path) -> tuple[str | None, ...]:
                 raise BadInput("The PDF has no pages.")
             if count > MAX_PAGES:
                 raise BadInput(f"The PDF has {count} pages; at most {MAX_PAGES} can be taken in.")
-            return tuple(_believable_text(document, index) for index in range(count))
+            return tuple(_believable_texts(document, count))
         finally:
             document.close()
 
@@ -88,6 +128,16 @@ def _pdf_reason(error: pdfium.PdfiumError) -> str:
     return "The PDF is damaged and cannot be opened."
 
 
+def _believable_texts(document: pdfium.PdfDocument, count: int) -> Iterator[str | None]:
+    characters = 0
+    for index in range(count):
+        text = _believable_text(document, index)
+        characters += len(text or "")
+        if characters > MAX_TEXT_CHARACTERS:
+            raise BadInput("The PDF holds more text than any document has.")
+        yield text
+
+
 def _believable_text(document: pdfium.PdfDocument, index: int) -> str | None:
     """The page's text layer if it is believed; None for a page that must be read."""
     try:
@@ -98,7 +148,9 @@ def _believable_text(document: pdfium.PdfDocument, index: int) -> str | None:
         text_page = page.get_textpage()
         text = text_page.get_text_bounded()[:MAX_LAYER_CHARACTERS]
         text_page.close()
-        layer = TextLayer(text=text, picture_share=_picture_share(page))
+        picture_share = _picture_share(page)
+        hidden_share = _hidden_share(page) if picture_share else 0.0
+        layer = TextLayer(text=text, picture_share=picture_share, hidden_share=hidden_share)
     except pdfium.PdfiumError:
         return None
     finally:
@@ -113,3 +165,11 @@ def _picture_share(page: pdfium.PdfPage) -> float:
         left, bottom, right, top = item.get_bounds()
         covered += max(right - left, 0.0) * max(top - bottom, 0.0)
     return min(covered / max(width * height, 1.0), 1.0)
+
+
+def _hidden_share(page: pdfium.PdfPage) -> float:
+    modes = [
+        pdfium_c.FPDFTextObj_GetTextRenderMode(item.raw)
+        for item in page.get_objects(filter=[pdfium_c.FPDF_PAGEOBJ_TEXT])
+    ]
+    return modes.count(pdfium_c.FPDF_TEXTRENDERMODE_INVISIBLE) / max(len(modes), 1)

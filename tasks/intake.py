@@ -6,17 +6,21 @@ In this order, each step safe to repeat and to be killed after:
    is `superseded`, its successor is an arrival of its own.
 2. Copy the bytes server-side to `processed/<sha256>/original`, still under the same
    ETag. That object is never written again, so what happens in `raw/` later loses nothing.
-3. Inspect: type, limits, pages, text layers. A file that cannot be read is a document
-   whose job failed, with the reason; its original is kept.
-4. Document, pages, job and the arrival's end in one transaction. The same content again
-   is one document with one more arrival. While that content is just being deleted
-   (`sql.deletions`) the arrival waits, and is taken in from the beginning.
+3. Inspect, in a process of its own: type, limits, pages, text layers. A file that cannot be
+   read is a document whose job failed, with the reason; its original is kept.
+4. Files in it (a ZIP's, an e-mail's) are put into the inbox, each under a key that follows
+   from its container's: done again, they are found there. From here on the store may tell
+   of them, and they are taken in like any other.
+5. Document, pages, job, its list of members, their arrivals and the arrival's end in one
+   transaction. The same content again is one document with one more arrival. While that
+   content is just being deleted (`sql.deletions`) the arrival waits, and is taken in from
+   the beginning.
 """
 
 import asyncio
 import hashlib
 import tempfile
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from pathlib import Path, PurePosixPath
@@ -33,7 +37,7 @@ from blocks.bucket import PROCESSED
 from blocks.inbox import Origin, matter_of
 from blocks.object_storage import ObjectStorage
 from schema.failures import BadInput, Failure, RetryLater, Stage
-from schema.files import MAX_BYTES
+from schema.files import MAX_BYTES, ZIP
 from sql.arrivals import (
     MAX_ATTEMPTS,
     Arrival,
@@ -45,7 +49,9 @@ from sql.arrivals import (
 from sql.connection import Pool
 from sql.deletions import BeingDeleted
 from sql.documents import NewDocument, find_by_hash, insert_document, now_of
-from tasks.inspection import Inspection, inspect
+from tasks.containers import PutMember, list_of, note_members, put_members, room_for
+from tasks.inspected import Inspection, Room
+from tasks.inspector import Inspector
 
 if TYPE_CHECKING:
     from prefect.client.schemas.objects import State
@@ -79,7 +85,7 @@ class _Superseded(Exception):
 @dataclass(frozen=True, slots=True)
 class _Original:
     sha256: str
-    metadata: Mapping[str, str]
+    origin: Origin
 
 
 async def _worth_retrying(_task: object, _run: object, state: "State[object]") -> bool:
@@ -107,6 +113,7 @@ async def take_in(
     files: int,  # noqa: ARG001 - shown in the task run's name
     storage: ObjectStorage,
     pool: Pool,
+    inspector: Inspector,
 ) -> list[Taken]:
     """Take a batch of arrivals in. Retried when storage or database are away, never for bad files.
 
@@ -116,7 +123,7 @@ async def take_in(
 
     async def one(arrival: Arrival) -> Taken:
         async with slots:
-            return await _take_in_one(arrival, storage, pool)
+            return await _take_in_one(arrival, storage, pool, inspector)
 
     # All are finished before any trouble is raised: one bad file never stops a batch.
     outcomes = await asyncio.gather(*map(one, arrivals), return_exceptions=True)
@@ -134,12 +141,15 @@ async def take_in(
     return taken
 
 
-async def _take_in_one(arrival: Arrival, storage: ObjectStorage, pool: Pool) -> Taken:
+async def _take_in_one(
+    arrival: Arrival, storage: ObjectStorage, pool: Pool, inspector: Inspector
+) -> Taken:
     if arrival.attempts > MAX_ATTEMPTS:
         reason = f"Taking the file in was begun {MAX_ATTEMPTS} times and never finished."
         return await _fail(pool, arrival, reason, retry_helps=True)
     with tempfile.TemporaryDirectory(prefix="aseagi-intake-") as folder:
-        path = Path(folder) / "original"
+        path, members_folder = Path(folder) / "original", Path(folder) / "members"
+        members_folder.mkdir()
         try:
             original = await asyncio.to_thread(_read_once, storage, arrival, path)
             async with pool.connection() as db:
@@ -155,9 +165,24 @@ async def _take_in_one(arrival: Arrival, storage: ObjectStorage, pool: Pool) -> 
             return await _fail(pool, arrival, str(error), retry_helps=False)
         except (ClientError, BotoCoreError) as error:
             raise RetryLater(f"object storage: {type(error).__name__}") from error
-        inspection, failure = await asyncio.to_thread(_inspect, path)
+        async with pool.connection() as db:
+            room = await room_for(db, original.origin)
+        inspection, failure = await _inspect(inspector, path, members_folder, room)
+        try:
+            members = await asyncio.to_thread(
+                put_members,
+                storage.plain(),
+                # Those of a document that is known were put there with it.
+                () if known else inspection.members,
+                members_folder,
+                container_key=arrival.key,
+                container_hash=original.sha256,
+                origin=original.origin,
+            )
+        except (ClientError, BotoCoreError) as error:
+            raise RetryLater(f"object storage: {type(error).__name__}") from error
     try:
-        return await _record(pool, arrival, original, inspection, failure, looked_at)
+        return await _record(pool, arrival, original, inspection, failure, members, looked_at)
     except BeingDeleted as error:
         async with pool.connection() as db:
             await put_off_arrival(db, arrival.id, wait=DELETED_WITHIN)
@@ -186,7 +211,8 @@ def _read_once(storage: ObjectStorage, arrival: Arrival, path: Path) -> _Origina
         for chunk in answer["Body"].iter_chunks(CHUNK_BYTES):
             digest.update(chunk)
             file.write(chunk)
-    return _Original(digest.hexdigest(), answer["Metadata"])
+    origin = Origin.of(answer["Metadata"], source=arrival.source, lane=arrival.lane)
+    return _Original(digest.hexdigest(), origin)
 
 
 def _copy(storage: ObjectStorage, arrival: Arrival, original: _Original) -> None:
@@ -209,12 +235,14 @@ def _superseded_or_same(error: ClientError) -> Exception:
     return _Superseded() if gone or changed else error
 
 
-def _inspect(path: Path) -> tuple[Inspection, Failure | None]:
+async def _inspect(
+    inspector: Inspector, path: Path, folder: Path, room: Room
+) -> tuple[Inspection, Failure | None]:
     try:
-        return inspect(path), None
+        return await inspector.inspect(path, folder, room), None
     except BadInput as error:
-        failure = Failure(stage=Stage.INGEST, reason=str(error), retry_helps=False)
-        return Inspection("application/octet-stream", ()), failure
+        failure = Failure(stage=Stage.INGEST, reason=str(error)[:500], retry_helps=False)
+        return Inspection(media_type="application/octet-stream", pages=()), failure
 
 
 async def _record(
@@ -223,15 +251,17 @@ async def _record(
     original: _Original,
     inspection: Inspection,
     failure: Failure | None,
+    members: Sequence[PutMember],
     looked_at: datetime,
 ) -> Taken:
-    origin = Origin.of(original.metadata, source=arrival.source, lane=arrival.lane)
+    origin, file_name = original.origin, PurePosixPath(arrival.key).name
+    is_archive = inspection.media_type == ZIP
     async with pool.connection() as db:
         document_id, new = await insert_document(
             db,
             NewDocument(
                 file_hash=original.sha256,
-                file_name=PurePosixPath(arrival.key).name,
+                file_name=file_name,
                 media_type=inspection.media_type,
                 size_bytes=arrival.size_bytes,
                 s3_raw_path=arrival.key,
@@ -240,9 +270,13 @@ async def _record(
                 lane=origin.lane,
                 pages=inspection.pages,
                 failure=failure,
+                page_source=inspection.source,
+                analysis=list_of(file_name, inspection.members) if is_archive else None,
             ),
             looked_at=looked_at,
         )
+        if new:
+            await note_members(db, document_id, members, original.sha256, origin)
         await settle_arrival(
             db,
             arrival.id,

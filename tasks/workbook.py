@@ -59,6 +59,8 @@ class ExportedDocument:
     received_at: datetime
     file_hash: str
     original_path: str | None
+    part_of: str | None
+    """The container it came in: a ZIP's or an e-mail's name."""
     notes: str | None
     seconds: float | None
     cost_dollars: Decimal | None
@@ -167,6 +169,7 @@ _DOCUMENT_COLUMNS = (
     _Column("Seconds", 10, "seconds"),
     _Column("Cost", 10, "dollars"),
     _Column("Original path", 36, "text"),
+    _Column("Part of", 30, "text"),
     _Column("Notes", 36, "text"),
     _Column("SHA-256", 20, "text"),
     _Column("Document id", 38, "text"),
@@ -379,6 +382,7 @@ def _document_cells(document: ExportedDocument) -> list[Value]:
         d.seconds,
         d.cost_dollars,
         d.original_path,
+        d.part_of,
         d.notes,
         d.file_hash,
         d.id,

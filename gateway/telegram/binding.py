@@ -10,14 +10,13 @@ decodes pictures stays out of the gateway's memory, and can be ended when it han
 
 import asyncio
 import hashlib
-import os
 import re
-import resource
 import sys
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO
 
+from blocks.confinement import limit_memory, program, surroundings
 from schema.failures import BadInput
 
 if TYPE_CHECKING:
@@ -40,7 +39,6 @@ MOST_MEMORY_BYTES = 1024**3
 _ONE_AT_A_TIME = asyncio.Semaphore(1)
 """Pictures that must be decoded are large, and the server is small."""
 
-_CODE = Path(__file__).resolve().parents[2]
 _REFUSED = 3
 _ORIENTATION = 0x0112
 
@@ -65,12 +63,10 @@ async def bind(pictures: Sequence[Path], out: Path) -> None:
     """
     async with _ONE_AT_A_TIME:
         process = await asyncio.create_subprocess_exec(
-            *(sys.executable, "-m", "gateway.telegram.binding", str(out), *map(str, pictures)),
+            *program("gateway.telegram.binding", str(out), *map(str, pictures)),
             stdout=asyncio.subprocess.DEVNULL,
             stderr=asyncio.subprocess.DEVNULL,
-            cwd=_CODE,
-            # Nothing of the gateway's: what decodes hostile pictures knows no secret.
-            env={"PATH": os.environ.get("PATH", os.defpath), "LANG": "C.UTF-8"},
+            **surroundings(),
         )
         try:
             async with asyncio.timeout(BIND_SECONDS):
@@ -178,7 +174,7 @@ def _replace(file: BinaryIO, start: int, what: re.Pattern[bytes], by: bytes) -> 
 def main() -> int:
     """Bind the pictures named on the command line; 3 if one cannot be read."""
     out, *pictures = map(Path, sys.argv[1:])
-    resource.setrlimit(resource.RLIMIT_AS, (MOST_MEMORY_BYTES, MOST_MEMORY_BYTES))
+    limit_memory(MOST_MEMORY_BYTES)
     try:
         bind_here(pictures, out)
     except Exception as error:  # noqa: BLE001 - whatever a decoder raises, the picture is at fault

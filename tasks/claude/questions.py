@@ -21,6 +21,7 @@ from blocks.claude import Claude
 from blocks.object_storage import ObjectStorage
 from schema.claude import Step
 from schema.failures import RetryLater
+from schema.files import WITHOUT_PICTURES
 from schema.ocr import PageText
 from sql.jobs import AnalysisJob
 from tasks.claude.merging import Part
@@ -105,6 +106,8 @@ class Questions:
             return Page(number, text)
         if self._job.blank and self._job.blank[number - 1]:
             return Page(number, BLANK)
+        if self._job.media_type in WITHOUT_PICTURES:
+            return Page(number, text)
         words = await self._words(number)
         await self._fetch()
         pictures = await asyncio.to_thread(

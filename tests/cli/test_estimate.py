@@ -29,7 +29,7 @@ async def test_each_document_is_counted_once_and_what_is_none_is_named(tmp_path:
     letter = SAMPLES / "smith-v-jones" / "demand-letter.png"
     for name in ("a.png", "b.png"):
         shutil.copy(letter, tmp_path / name)
-    (tmp_path / "notes.txt").write_text("no document")
+    (tmp_path / "notes.txt").write_bytes(b"\x00 no document")
     (tmp_path / "cut.pdf").write_bytes(b"%PDF-1.7 and then nothing")
     (tmp_path / ".hidden").mkdir()
     shutil.copy(letter, tmp_path / ".hidden" / "c.png")

@@ -74,7 +74,7 @@ def test_add_process_show_search_export_and_retry_work_from_a_shell(
     (folder / "inner").mkdir(parents=True)
     (folder / "a letter, näher.png").write_bytes(letter(30_000))
     (folder / "inner" / "b.png").write_bytes(letter(30_001))
-    (folder / "notes.txt").write_text("no document")
+    (folder / "notes.txt").write_bytes(b"\x00 no document")
 
     added = json.loads(aseagi("add", str(folder), "--json", environment=environment).stdout)
     assert [one["outcome"] for one in added] == ["added", "added", "skipped"]

@@ -361,7 +361,7 @@ async def test_add_sends_what_is_not_there_skips_what_cannot_be_taken_and_names_
     caller: Caller, storage: ObjectStorage, db: Connection, tmp_path: Path
 ) -> None:
     matter = f"add-{uuid4().hex[:8]}"
-    contents = {"a.pdf": PDF + matter.encode(), "b.txt": b"no", "c.pdf": b""}
+    contents = {"a.pdf": PDF + matter.encode(), "b.txt": b"\x00no", "c.pdf": b""}
     for name, content in contents.items():
         (tmp_path / name).write_bytes(content)
     with (tmp_path / "large.pdf").open("wb") as large:
@@ -416,7 +416,7 @@ async def test_a_link_brings_one_file_once(
         page = await http.get(link)
         assert page.status_code == 200
         assert "script-src 'self'" in page.headers["content-security-policy"]
-        refused = await http.post(link, params={"path": "x.exe"}, content=b"MZ")
+        refused = await http.post(link, params={"path": "x.exe"}, content=b"MZ\x00")
         assert refused.status_code == 415
         both = await asyncio.gather(
             *(http.post(link, params={"path": "a b.pdf"}, content=content) for _ in range(2))

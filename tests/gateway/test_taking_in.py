@@ -23,6 +23,7 @@ from sql.arrivals import MAX_ATTEMPTS, SeenObject, begin_arrivals, notice
 from tasks import dispatch as dispatching
 from tasks import intake, watch
 from tasks.dispatch import close_lost_sessions, dispatch
+from tasks.inspector import open_inspector
 from tasks.intake import Taken, take_in
 from tasks.watch import watch_bucket
 from tests.gateway.conftest import BUCKET, Site
@@ -64,7 +65,8 @@ async def take(site: Site, seen: SeenObject, *, attempts: int = 0) -> Taken:
     async with site.database.pool(max_size=2) as pool:
         async with pool.connection() as db:
             arrivals = await begin_arrivals(db, limit=10)
-        [taken] = await take_in.fn(arrivals, len(arrivals), site.storage, pool)
+        async with open_inspector() as inspector:
+            [taken] = await take_in.fn(arrivals, len(arrivals), site.storage, pool, inspector)
     return taken
 
 

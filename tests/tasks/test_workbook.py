@@ -52,6 +52,7 @@ DOCUMENT = ExportedDocument(
     received_at=datetime(2024, 3, 6, 23, 30, tzinfo=timezone(timedelta(hours=-5))),
     file_hash="ab" * 32,
     original_path="inbox/doe/order.pdf",
+    part_of="orders.zip",
     notes="served by hand",
     seconds=4.25,
     cost_dollars=Decimal("0.0012"),
@@ -245,7 +246,7 @@ def test_an_export_too_big_for_tables_is_streamed_with_a_filter(
     path = tmp_path / "export.xlsx"
     write_workbook(path, ExportedRows([replace(DOCUMENT, title="=1")] * 3, [ENTRY]))
     sheet = opened(path)["Documents"]
-    assert sheet.auto_filter.ref == "A1:AA4"
+    assert sheet.auto_filter.ref == "A1:AB4"
     assert column(sheet, "Title")[2].value == "=1"
     assert column(sheet, "Title")[2].data_type in {"s", "inlineStr"}
 

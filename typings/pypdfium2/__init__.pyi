@@ -6,6 +6,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 from PIL.Image import Image
+from pypdfium2.raw import FPDF_PAGEOBJECT
 
 class PdfiumError(RuntimeError): ...
 
@@ -17,6 +18,7 @@ class PdfBitmap:
     def close(self) -> None: ...
 
 class PdfObject:
+    raw: FPDF_PAGEOBJECT
     type: int
     def get_bounds(self) -> tuple[float, float, float, float]: ...
 

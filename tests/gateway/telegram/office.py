@@ -25,6 +25,7 @@ from sql.arrivals import begin_arrivals
 from sql.connection import Pool
 from sql.jobs import claim_for_analysis, complete_job, fail_job
 from stack.object_store import ObjectStore
+from tasks.inspector import open_inspector
 from tasks.intake import Taken, take_in
 from tasks.offline_analyst import analyse_offline
 from tests.gateway.telegram.program import SECRET, serving
@@ -112,7 +113,8 @@ class Office:
         """Take in whatever arrived."""
         async with self.pool.connection() as db:
             arrivals = await begin_arrivals(db, limit=200)
-        return await take_in.fn(arrivals, len(arrivals), self.storage, self.pool)
+        async with open_inspector() as inspector:
+            return await take_in.fn(arrivals, len(arrivals), self.storage, self.pool, inspector)
 
     async def read(self) -> None:
         """Read whatever waits to be read."""

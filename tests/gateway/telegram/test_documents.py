@@ -123,7 +123,7 @@ async def test_a_piece_that_comes_after_its_album_was_closed_is_a_document_of_it
 async def test_many_files_are_told_of_in_one_message_and_one_digest(office: Office) -> None:
     for number in range(12):
         office.ada.photographs(photo(100 + number))
-    office.ada.hands_in(b"no document at all", "notes.txt")
+    office.ada.hands_in(b"\x00 no document at all", "notes.txt")
     await office.arrived(12)
     await office.settled()
     await office.hears("13 files", "12 received", "1 failed")

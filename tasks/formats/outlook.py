@@ -1,0 +1,110 @@
+"""Outlook messages (MSG): the same as of other e-mails. What other OLE files are is told too.
+
+Their format is [MS-OXMSG] in a compound file [MS-CFB], both published by Microsoft.
+"""
+
+from collections.abc import Iterator
+from email.utils import format_datetime
+from pathlib import Path
+
+from olefile import OleFileIO
+from oxmsg import Message
+from oxmsg.attachment import Attachment
+from oxmsg.domain import constants
+
+from schema.failures import BadInput
+from tasks.formats.mail import LARGEST_INLINE_BYTES, MAX_MAIL_BYTES, TOO_LARGE
+from tasks.formats.members import Unpacking
+from tasks.formats.web import text_of_html
+
+DAMAGED = "The Outlook message is damaged and cannot be opened."
+_EMBEDDED = 5
+"""The way of attaching by which an e-mail lies in another (PidTagAttachMethod)."""
+_CONTENT_ID = 0x3712
+
+_OTHERS = (
+    ("EncryptedPackage", "It is protected by a password. Save it without one."),
+    ("WordDocument", "Word 97 files (.doc) cannot be read: save as DOCX or PDF."),
+    ("Workbook", "Excel workbooks (.xls) cannot be read: save as PDF."),
+    ("Book", "Excel workbooks (.xls) cannot be read: save as PDF."),
+    ("PowerPoint Document", "PowerPoint files (.ppt) cannot be read: save as PDF."),
+)
+
+
+def check_is_message(path: Path) -> None:
+    """Raise `BadInput` unless the compound file is an Outlook message."""
+    try:
+        with OleFileIO(str(path)) as ole:
+            if ole.exists("__properties_version1.0"):
+                return
+            reasons = [reason for stream, reason in _OTHERS if ole.exists(stream)]
+    except (MemoryError, RecursionError):
+        raise
+    except Exception as error:
+        raise BadInput("The file is damaged and cannot be opened.") from error
+    raise BadInput(next(iter(reasons), "It is a file of an old program: save it as DOCX or PDF."))
+
+
+def text_of_message(path: Path, out: Unpacking) -> str:
+    """The message's headers and text; its attachments are taken out."""
+    if path.stat().st_size > MAX_MAIL_BYTES:
+        raise BadInput(TOO_LARGE)
+    try:
+        message = Message.load(str(path))
+        headers = list(_headers(message))
+        body = _body(message)
+        for number, attachment in enumerate(message.attachments, start=1):
+            _take(attachment, number, out)
+    except (BadInput, MemoryError, RecursionError):
+        raise
+    except Exception as error:  # the library raises whatever the damage leads to
+        raise BadInput(DAMAGED) from error
+    if names := [member.name for member in out.members]:
+        headers.append(f"Attachments: {', '.join(names)}")
+    return "\n".join([*headers, "", body.strip()]).strip()
+
+
+def _headers(message: Message) -> Iterator[str]:
+    told = {name.title(): value for name, value in message.message_headers.items()}
+    to = "; ".join(f"{one.name} <{one.email_address}>".strip() for one in message.recipients)
+    sent = message.sent_date
+    values = {
+        "From": message.sender,
+        "To": told.get("To") or to,
+        "Cc": told.get("Cc"),
+        "Date": told.get("Date") or (format_datetime(sent) if sent else None),
+        "Subject": message.subject,
+    }
+    for name, value in values.items():
+        if value and value.strip():
+            yield f"{name}: {' '.join(value.split())}"
+
+
+def _body(message: Message) -> str:
+    if (body := message.body) and body.strip():
+        return body
+    html = message.html_body
+    return text_of_html(html) if html else ""
+
+
+def _take(attachment: Attachment, number: int, out: Unpacking) -> None:
+    properties = attachment.properties
+    name = (
+        attachment.file_name
+        or properties.str_prop_value(constants.PID_DISPLAY_NAME)
+        or f"attachment {number}"
+    )
+    data = attachment.file_bytes
+    if properties.int_prop_value(constants.PID_ATTACH_METHOD) == _EMBEDDED:
+        out.refuse(name, "An e-mail inside an Outlook message: save it as a file of its own.")
+    elif data is None:
+        out.refuse(name, "The message holds a link to the file, not the file.")
+    elif not _is_decoration(attachment, data):
+        out.take(name, [data])
+
+
+def _is_decoration(attachment: Attachment, data: bytes) -> bool:
+    """Whether it is a small picture shown in the text."""
+    is_picture = (attachment.mime_type or "").startswith("image/")
+    shown = bool(attachment.properties.str_prop_value(_CONTENT_ID))
+    return is_picture and shown and len(data) <= LARGEST_INLINE_BYTES

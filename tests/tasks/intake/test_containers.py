@@ -1,0 +1,172 @@
+"""Files in files: each becomes a document, linked to what it came in, whatever happens between."""
+
+import hashlib
+import io
+import zipfile
+from email.message import EmailMessage
+from uuid import uuid4
+
+import pytest
+
+from sql.documents import list_documents
+from sql.jobs import analyse_again, retry_jobs
+from sql.members import list_containers, list_members
+from tasks import containers, intake
+from tests.tasks.formats.compound import Attached, message
+from tests.tasks.intake.conftest import BUCKET, Desk
+
+NOW = {"lane": "now", "submitted-by": "ada", "source": "telegram"}
+
+
+def packed(files: dict[str, bytes]) -> bytes:
+    out = io.BytesIO()
+    with zipfile.ZipFile(out, "w", zipfile.ZIP_DEFLATED) as written:
+        for name, content in files.items():
+            written.writestr(name, content)
+    return out.getvalue()
+
+
+def mail(subject: str, **attached: bytes) -> bytes:
+    made = EmailMessage()
+    made["From"], made["Subject"], made["Message-ID"] = "ann@example.org", subject, f"<{subject}>"
+    made.set_content(f"About {subject}.")
+    for name, content in attached.items():
+        made.add_attachment(
+            content, maintype="application", subtype="octet-stream", filename=f"{name}.txt"
+        )
+    return made.as_bytes()
+
+
+async def test_whatever_lies_in_a_zip_becomes_documents_that_know_where_they_came_from(
+    desk: Desk,
+) -> None:
+    mark = uuid4().hex
+    bomb = io.BytesIO()
+    with zipfile.ZipFile(bomb, "w", zipfile.ZIP_BZIP2) as written:
+        written.writestr("zeros", b"0" * 40_000_000)
+    inner = packed({"deep.txt": f"deep {mark}".encode()})
+    outer = packed(
+        {
+            "../../letter.txt": f"letter {mark}".encode(),
+            "mail/one.eml": mail(mark, note=f"note {mark}".encode(), nested=inner),
+            "outlook.msg": message(body=mark, attached=[Attached("m.txt", mark.encode())]),
+            "sheet.bin": b"\x00\x01" + mark.encode(),
+            "bomb.zip": bomb.getvalue(),
+        }
+    )
+    await desk.arrive("uploads/smith/box.zip", outer, **NOW)
+    await desk.take_in_all()
+
+    documents = await desk.documents()
+    assert {path: row[1:3] for path, row in documents.items()} == {
+        "box.zip": ("completed", 0),
+        "box.zip/letter.txt": ("queued", 1),
+        "box.zip/mail/one.eml": ("queued", 1),
+        "box.zip/mail/one.eml/note.txt": ("queued", 1),
+        "box.zip/mail/one.eml/nested.txt": ("completed", 0),
+        "box.zip/mail/one.eml/nested.txt/deep.txt": ("queued", 1),
+        "box.zip/outlook.msg": ("queued", 1),
+        "box.zip/outlook.msg/m.txt": ("queued", 1),
+        "box.zip/sheet.bin": ("failed", 0),
+        "box.zip/bomb.zip": ("failed", 0),
+    }
+    assert documents["box.zip/sheet.bin"][3].startswith("Only PDF")
+    assert "packed to less than a 200th" in documents["box.zip/bomb.zip"][3]
+    arrivals = await desk.house.rows(
+        """
+        select distinct source, submitted_by, lane::text, split_part(key, '/', 2)
+        from aseagi.arrivals where key like '%/box.zip/%'
+        """
+    )
+    assert arrivals == [("telegram", "ada", "now", "smith")]
+    sources = await desk.house.rows("select distinct source, state from aseagi.pages")
+    assert sources == [("file", "done")]
+
+    # What people see of it.
+    async with desk.pool.connection() as db:
+        rows = {row.file_name: row for row in await list_documents(db)}
+        assert rows["box.zip"].part_of is None
+        assert rows["letter.txt"].part_of == "box.zip"
+        assert rows["deep.txt"].part_of == "nested.txt"
+        assert (rows["box.zip"].analysis or {})["title"] == "Archive box.zip (5 files)"
+        members = await list_members(db, rows["box.zip"].id)
+        assert [(one.name, one.status) for one in members] == [
+            ("letter.txt", "queued"),
+            ("mail/one.eml", "queued"),
+            ("outlook.msg", "queued"),
+            ("sheet.bin", "failed"),
+            ("bomb.zip", "failed"),
+        ]
+        (container,) = await list_containers(db, rows["letter.txt"].id)
+        assert (container.document_id, container.name) == (rows["box.zip"].id, "letter.txt")
+        # An archive has nothing to read or analyse again.
+        assert await retry_jobs(db, document_id=rows["box.zip"].id) == 0
+        assert await analyse_again(db, document_ids=[rows["box.zip"].id]) == 0
+
+    # The same again is nothing new, and the original is kept.
+    await desk.arrive("uploads/jones/again.zip", outer)
+    assert [one.outcome for one in await desk.take_in_all()] == ["duplicate"]
+    assert await desk.content_of(hashlib.sha256(outer).hexdigest()) == outer
+
+
+async def test_taking_a_container_in_may_end_anywhere_and_is_done_once(
+    desk: Desk, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    mark = uuid4().hex
+    files = {f"{number}.txt": f"{number} {mark}".encode() for number in range(3)}
+    await desk.arrive(f"uploads/{mark}/box.zip", packed(files), **NOW)
+
+    class Killed(BaseException):
+        """What a killed process does after this: nothing."""
+
+    put, record = containers._put, intake._record  # pyright: ignore[reportPrivateUsage]
+    done = 0
+
+    def dies_at_the_second(*args: object, **named: object) -> object:
+        nonlocal done
+        done += 1
+        if done == 2:
+            raise Killed
+        return put(*args, **named)  # pyright: ignore[reportArgumentType, reportCallIssue]
+
+    async def dies_before_it_is_recorded(*args: object) -> object:
+        raise Killed
+
+    monkeypatch.setattr(containers, "_put", dies_at_the_second)
+    with pytest.raises(Killed):
+        await desk.take_in()
+    monkeypatch.setattr(containers, "_put", put)
+    # The store tells of the member that is there already; it is taken in before its container.
+    listed = desk.storage.client().list_objects_v2(Bucket=BUCKET, Prefix=f"uploads/{mark}/box.zip/")
+    (there,) = [item["Key"] for item in listed.get("Contents", []) if "Key" in item]
+    await desk.arrive(there, files["0.txt"], **NOW)
+    monkeypatch.setattr(intake, "_record", dies_before_it_is_recorded)
+    with pytest.raises(Killed):
+        await desk.take_in()
+    monkeypatch.setattr(intake, "_record", record)
+
+    await desk.take_in_all()
+    documents = await desk.documents()
+    assert sorted(row[1] for row in documents.values()) == ["completed", *["queued"] * 3]
+    keys = await desk.house.rows("select key, state from aseagi.arrivals order by key")
+    folder = f"uploads/{mark}/box.zip"
+    assert keys == [(folder, "ingested"), *((f"{folder}/{n}.txt", "ingested") for n in range(3))]
+
+
+async def test_containers_in_containers_share_their_room_and_end_three_deep(
+    desk: Desk, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    mark = uuid4().hex
+    content = packed({"x.txt": mark.encode()})
+    for depth in range(3):
+        content = packed({f"{depth}.zip": content, f"{depth}.txt": f"{depth} {mark}".encode()})
+    monkeypatch.setattr(containers, "MAX_MEMBERS", 5)
+    await desk.arrive(f"raw/{mark}/box.zip", content)
+    await desk.take_in_all()
+    documents = await desk.documents()
+    assert documents["box.zip/2.zip/1.zip"][1] == "completed"
+    # Two and two are taken out, so one of the third's two has no room any more.
+    refused = await desk.house.rows("select name, refused from aseagi.members where refused <> ''")
+    assert [name for name, _ in refused] == ["0.txt"]
+    assert documents["box.zip/2.zip/1.zip/0.zip"][1] == "failed"
+    assert "more than 3 containers" in documents["box.zip/2.zip/1.zip/0.zip"][3]

@@ -1,0 +1,1 @@
+"""The part of lxml (untyped) that is used here."""
