@@ -156,7 +156,7 @@ async def _put_all(
     import anyio
 
     from sql.adoptions import deleted_hashes, known_hashes
-    from tasks.adopting import Adopted, announce, put
+    from tasks.adopting import Adopted, announce, is_there, put
 
     adopted: list[Adopted] = []
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn())
@@ -172,10 +172,12 @@ async def _put_all(
                 if one.file_hash in here:
                     known_as = here[one.file_hash]
                     adopted.append(Adopted(one.name, "known", one.file_hash, document_id=known_as))
-                elif one.file_hash in gone:
+                elif one.file_hash in gone and await anyio.to_thread.run_sync(
+                    is_there, bucket, one
+                ):
                     reason = "`--deleted-too` takes it in all the same."
                     adopted.append(Adopted(one.name, "deleted here", one.file_hash, reason))
-                else:
+                elif one.file_hash not in gone:
                     put_it = await anyio.to_thread.run_sync(
                         lambda one=one: put(bucket, one, known.get(one.file_hash), by=by, lane=lane)
                     )

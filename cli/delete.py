@@ -137,11 +137,12 @@ async def _ask(
         storage.plain(), [(row.file_hash, row.created_at) for row in rows]
     )
     if exports:
-        console.print(f"{_exports_text(sorted(exports))} hold them, and go whole.")
-    pages = sum(row.page_count for row in rows)
+        console.print(f"They are in {_exports_text(sorted(exports))}, which goes whole.")
+    number = sum(row.page_count for row in rows)
+    pages = "1 page" if number == 1 else f"{number} pages"
     count = "1 document" if len(rows) == 1 else f"all {len(rows)} documents"
     whose = f" of the matter {matter!r}" if matter is not None else ""
-    if not typer.confirm(f"Delete {count}{whose} ({pages} pages) everywhere, for ever?"):
+    if not typer.confirm(f"Delete {count}{whose} ({pages}) everywhere, for ever?"):
         raise BadInput("Nothing was deleted.")
 
 
@@ -153,7 +154,7 @@ def _tell(done: "Sequence[Deletion]") -> None:
     count = "1 document" if len(done) == 1 else f"{len(done)} documents"
     console.print(f"{count} deleted, {objects} objects removed")
     if exports:
-        console.print(f"{_exports_text(exports)} held them and are gone: `aseagi export` makes new")
+        console.print(f"Gone whole: {_exports_text(exports)}; `aseagi export` makes a new one.")
     if left := sum(one.state == "asked" for one in done):
         console.print(f"{left} still have objects in the bucket; housekeeping removes them.")
     console.print(
@@ -169,7 +170,7 @@ def _tell(done: "Sequence[Deletion]") -> None:
 def _exports_text(names: "Sequence[str]") -> str:
     shown = ", ".join(names[:EXPORTS_NAMED])
     more = f" and {len(names) - EXPORTS_NAMED} more" if len(names) > EXPORTS_NAMED else ""
-    return f"The export {shown}" if len(names) == 1 else f"The exports {shown}{more}"
+    return f"the export {shown}" if len(names) == 1 else f"the exports {shown}{more}"
 
 
 async def _deletions(limit: int, *, as_json: bool) -> None:

@@ -20,7 +20,15 @@ from botocore.exceptions import ClientError
 from pydantic import BaseModel, ValidationError
 
 from blocks.bucket import EXPORTS, PROCESSED, Bucket
-from blocks.inbox import CHUNK_BYTES, Content, Origin, inbox_key, look, put_in_inbox
+from blocks.inbox import (
+    CHUNK_BYTES,
+    Content,
+    Origin,
+    find_object,
+    inbox_key,
+    look,
+    put_in_inbox,
+)
 from schema.failures import BadInput
 from schema.files import MAX_BYTES
 from schema.lanes import Lane
@@ -184,13 +192,19 @@ def _hash_of(path: Path) -> str:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
+def is_there(bucket: Bucket, candidate: Candidate) -> bool:
+    """Whether there is a file: some stores list the folders of what was deleted; blocking."""
+    if candidate.path is not None:
+        return candidate.path.is_file()
+    return find_object(bucket, candidate.name) is not None
+
+
 def put(
     bucket: Bucket, candidate: Candidate, known: KnownDocument | None, *, by: str, lane: Lane
 ) -> Adopted | None:
     """Read a candidate once, check it, and put it into the inbox; blocking.
 
-    None for one of the bucket's that is not there: some stores list the folders of what was
-    deleted. Raises what boto3 does when the store is away.
+    None for one of the bucket's that is not there (`is_there`). Raises what boto3 does when the store is away.
     """
     with tempfile.TemporaryDirectory(prefix="aseagi-adopt-") as folder:
         try:
