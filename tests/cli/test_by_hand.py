@@ -237,6 +237,7 @@ async def test_the_bucket_of_a_lost_database_is_adopted_with_all_that_was_known(
 
     known = await asyncio.to_thread(manifests_in, bucket)
     candidates = await asyncio.to_thread(lambda: list(originals_in(bucket)))
+    adopted: list[Adopted] = []
     for _ in range(2):  # doing it again changes nothing
         adopted = await asyncio.to_thread(put_all, bucket, candidates, known)
         async with house.transaction():

@@ -43,9 +43,14 @@ def shown(analysis: Analysis) -> str:
 
 
 def page(**how: Any) -> PageRow:
-    told = {"number": 2, "state": "done", "source": "ocr", "engine": "an engine 1.0"}
-    nothing = dict.fromkeys(("confidence", "text", "error", "rotation_degrees"))
-    return PageRow(**(told | nothing | {"is_blank": False} | how))
+    told: dict[str, Any] = {
+        "number": 2,
+        "state": "done",
+        "source": "ocr",
+        "engine": "an engine 1.0",
+    }
+    told |= dict.fromkeys(("confidence", "text", "error", "rotation_degrees"))
+    return PageRow(**(told | {"is_blank": False} | how))
 
 
 @pytest.mark.parametrize(

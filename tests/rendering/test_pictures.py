@@ -208,7 +208,7 @@ def with_orientation(path: Path, orientation: int) -> None:
     image = flag()
     match path.suffix:
         case ".heic":  # as a phone does: what it noted, and the turn itself, which counts
-            cast("Any", pillow_heif).register_heif_opener()
+            pillow_heif.register_heif_opener()
             image.info["exif"] = exif.tobytes()
             image.save(path, "HEIF", quality=100)
         case ".webp":
@@ -243,7 +243,7 @@ def test_of_an_animation_the_first_picture_is_the_page(tmp_path: Path) -> None:
 
 
 def test_of_several_pictures_in_a_heic_the_primary_is_the_page(tmp_path: Path) -> None:
-    cast("Any", pillow_heif).register_heif_opener()
+    pillow_heif.register_heif_opener()
     image = Image.new("RGB", (64, 64), "black")
     others = {"save_all": True, "append_images": [flag()], "primary_index": 1}
     image.save(tmp_path / "a.heic", "HEIF", quality=100, **others)

@@ -222,11 +222,15 @@ async def test_of_a_correction_and_an_analysis_at_one_moment_both_survive(house:
 
 
 PARTIES = st.lists(st.builds(Party, name=st.text(max_size=9), role=st.text(max_size=9)), max_size=2)
+
+
+def found(kind: DocumentType, title: str, day: date | None, parties: list[Party]) -> Analysis:
+    said = Said(type=kind, title=title, date=day, parties=parties)
+    return lay_over(analysis(), said.values)
+
+
 FOUND = st.builds(
-    lambda kind, title, day, parties: lay_over(
-        analysis(),
-        Said(type=kind, title=title, date=day, parties=parties).values,
-    ),
+    found,
     st.sampled_from(DocumentType),
     st.text(min_size=1, max_size=9).filter(lambda text: "\x00" not in text),
     st.none() | st.dates(),

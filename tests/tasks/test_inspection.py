@@ -90,7 +90,7 @@ def test_every_page_of_a_tiff_is_counted_the_broken_ones_too(tmp_path: Path) -> 
     path = tmp_path / "a.tif"
     images = [Image.effect_noise((64, 64), 50)] * 3
     images[0].save(path, save_all=True, append_images=images[1:])
-    assert inspect(path) == inspection.Inspection(TIFF, (None,) * 3)
+    assert inspect(path) == inspection.Inspection(media_type=TIFF, pages=(None,) * 3)
 
 
 @pytest.mark.parametrize("ending", [".png", ".jpg"])

@@ -43,7 +43,12 @@ def written(*rows: ManifestRow) -> str:
 
 
 def test_a_document_that_came_twice_has_two_arrivals_and_its_corrections() -> None:
-    said = {"field": "type", "value": "motion", "by": "M. Lopez", "at": AT.isoformat()}
+    said: dict[str, object] = {
+        "field": "type",
+        "value": "motion",
+        "by": "M. Lopez",
+        "at": AT.isoformat(),
+    }
     text = written(
         row(corrections=(said,)), row(key="raw/b.pdf", path="/home/m/b.pdf"), row("ab" * 32)
     )
