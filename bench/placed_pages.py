@@ -104,8 +104,7 @@ def found_words(pdf: Path) -> list[FoundWord]:
     """What `pdftotext -bbox` finds on the first page."""
     command = ["pdftotext", "-bbox", "-cropbox", "-l", "1", str(pdf), "-"]
     output = subprocess.run(command, check=True, capture_output=True, timeout=60).stdout
-    page = ElementTree.fromstring(output).find(".//{*}page")
-    assert page is not None
+    page = next(ElementTree.fromstring(output).iterfind(".//{*}page"))  # noqa: S314 - our own
     width, height = float(page.attrib["width"]), float(page.attrib["height"])
     with pikepdf.Pdf.open(pdf) as opened:
         if opened.pages[0].rotation in (90, 270):  # it tells the size before, the places after
@@ -125,8 +124,7 @@ def found_words(pdf: Path) -> list[FoundWord]:
 def share_in_place(words: Sequence[Word], found: Sequence[FoundWord]) -> float:
     """The share of words that were found, each covering at least half of its true box."""
     placed = sum(
-        any(one.text == word.text and _covered(word, one) >= 0.5 for one in found)
-        for word in words
+        any(one.text == word.text and _covered(word, one) >= 0.5 for one in found) for word in words
     )
     return placed / max(len(words), 1)
 
@@ -218,11 +216,11 @@ def _pdf(
 ) -> bytes:
     width, height = image.width * 72 / 150 * scale, image.height * 72 / 150 * scale
     left, bottom = origin
-    picture = img2pdf.convert(
-        _jpeg(image),
-        layout_fun=lambda *_: (width, height, width, height),
-        first_frame_only=True,
-    )
+
+    def layout(*_: object) -> tuple[float, float, float, float]:
+        return width, height, width, height
+
+    picture = img2pdf.convert(_jpeg(image), layout_fun=layout, first_frame_only=True)
     with pikepdf.Pdf.open(io.BytesIO(picture)) as pdf:
         page = pdf.pages[0]
         page.contents_add(f"q 1 0 0 1 {left} {bottom} cm\n".encode(), prepend=True)
