@@ -83,7 +83,9 @@ def _make(folder: Path, job: Job) -> Result:
 def read_words(path: Path) -> list[Word]:
     """The words stored there; none where nothing is, or nothing that can be read."""
     try:
-        with gzip.open(path) as file:
+        with path.open("rb") as file:
+            packed = file.read(2) == b"\x1f\x8b"  # a store may unpack what says that it is gzip
+        with gzip.open(path) if packed else path.open("rb") as file:
             body = file.read(WORDS_BYTES)
         return PageText.model_validate_json(body).words
     except (OSError, EOFError, zlib.error, ValidationError):
