@@ -32,7 +32,12 @@ _BREAK = "\u200b"
 _LONG = re.compile(rf"[^\s{_BREAK}]{{{UNBROKEN + 1},}}")
 _BETWEEN_PARTS = re.compile(r"(?<=[-_./\\@=&?])(?=[^-_./\\@=&?])")
 _HASH = re.compile(r"[0-9a-f]{64}")
-_ALWAYS = frozenset(f"\n {_BREAK}")
+_ALWAYS = frozenset(f"\n {_BREAK}\u200c\u200d")
+"""What has no glyph and is shown all the same: ends of lines, joiners of letters."""
+
+_NEVER = frozenset({"Cc", "Cf", "Cs", "Cn", "Co"})
+"""Categories that are not shown, whatever a font has: among them the marks that turn the
+direction of text, with which a name can be made to read as another."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,6 +81,8 @@ class Letters:
         return cast("dict[str, Any]", _with_texts(data, instead))
 
     def _has(self, letter: str) -> bool:
+        if unicodedata.category(letter) in _NEVER:
+            return False
         return any(ord(letter) in font.letters for font in self._fonts)
 
     def _find(self, wanted: set[int]) -> None:
@@ -92,8 +99,8 @@ class Letters:
     def _instead_of(self, letter: str) -> str:
         if letter in "\t\r\v\f\x85\u2028\u2029":
             return " "
-        if unicodedata.category(letter) in ("Cc", "Cf", "Mn", "Cs"):
-            return ""  # nothing of their own: marks, joiners, what no text holds
+        if unicodedata.category(letter) in _NEVER | {"Mn"}:
+            return ""  # a mark without its letter would be a box of its own
         self.missing = True
         return PLACEHOLDER
 

@@ -92,7 +92,9 @@ class Workshop:
 
     async def _ask(self, order: bytes) -> int:
         """The exit code of the process that was forked for it."""
-        process = self._process or await self._start()
+        process = self._process
+        if process is None or process.returncode is not None:
+            process = await self._start()
         done = b""
         try:
             if process.stdin is not None and process.stdout is not None:
