@@ -1,9 +1,11 @@
-"""`aseagi export`: Excel, CSV and JSON lines, in the bucket and in a folder here."""
+"""`aseagi export`: Excel, CSV, JSON lines and PDFs, in the bucket and in a folder here."""
 
 import time
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
+from uuid import UUID
 
 import typer
 
@@ -11,7 +13,18 @@ from cli.connection import use_stack
 from cli.console import STATE_DIR, JsonOption, StateDirOption, console, print_json, run
 from schema.failures import RetryLater
 
+if TYPE_CHECKING:
+    from prefect.client.orchestration import PrefectClient
+
+    from blocks.object_storage import ObjectStorage
+
 LOOK_SECONDS = 0.5
+
+EXPORT_SECONDS = 300.0
+
+SEARCHABLE_SECONDS = 24 * 3600.0
+"""Thousands of documents take hours the first time. Whoever tires of waiting may stop: the flow
+goes on, and what it made is made."""
 
 
 def register(app: typer.Typer) -> None:
@@ -31,18 +44,33 @@ class Exported:
 def export(
     matter: Annotated[str | None, typer.Option(help="Only this matter.")] = None,
     to: Annotated[Path, typer.Option(help="Folder for the files.")] = Path("exports"),
+    searchable: Annotated[
+        bool, typer.Option("--searchable", help="A searchable PDF of every document too.")
+    ] = False,
+    report: Annotated[
+        bool | None,
+        typer.Option(
+            "--report/--no-report", help="The case report as PDF; by default with --matter."
+        ),
+    ] = None,
+    prepared_by: Annotated[
+        str | None, typer.Option(help="Who prepared the report, for its cover.")
+    ] = None,
     state: StateDirOption = STATE_DIR,
     as_json: JsonOption = False,
 ) -> None:
-    """Export what is known of the documents: a workbook with timeline, CSV, JSON lines.
+    """Export what is known of the documents: a workbook with timeline, CSV, JSON lines, PDFs.
 
     Runs as the flow `export`; the files lie in the bucket's `exports/` and in a local
-    folder, and the link to the workbook works for seven days.
+    folder, and the link to the workbook works for seven days. A matter gets a case report. With
+    --searchable, every document comes as a PDF that can be searched: made once, in seconds each.
 
-    **Example:** `aseagi export --matter smith-v-jones --to ~/Desktop`
+    **Example:** `aseagi export --matter smith-v-jones --searchable --to ~/Desktop`
     """
     use_stack(state)
-    exported = run(export_to(to, matter))
+    wanted = {"searchable": searchable, "report": report, "prepared_by": prepared_by}
+    seconds = SEARCHABLE_SECONDS if searchable else EXPORT_SECONDS
+    exported = run(export_to(to, matter, wanted=wanted, seconds=seconds))
     if as_json:
         print_json({"folder": exported.folder, "files": exported.files, "link": exported.link})
         return
@@ -51,22 +79,31 @@ def export(
     console.print(f"link, for seven days: {exported.link}", markup=False, soft_wrap=True)
 
 
-async def export_to(folder: Path, matter: str | None, *, seconds: float = 300) -> Exported:
-    """Run the flow `export`, wait for it, and fetch its files into `folder`."""
+async def export_to(
+    folder: Path,
+    matter: str | None,
+    *,
+    wanted: Mapping[str, object] | None = None,
+    seconds: float = EXPORT_SECONDS,
+) -> Exported:
+    """Run the flow `export`, wait for it, and fetch its files into `folder`.
+
+    `wanted` are further parameters of the flow: the PDFs.
+    """
     import anyio
     from prefect.client.orchestration import get_client
 
     from blocks.loading import load
     from blocks.object_storage import EXPORT_LINK_SECONDS, ObjectStorage
-    from tasks.exporting import CONTENT_TYPES, export_key, new_export_name
+    from tasks.exporting import export_key, new_export_name
 
     storage = await load(ObjectStorage)
     name = new_export_name()
-    with console.status("exporting"):
+    with console.status("exporting") as status:
         async with get_client() as client:
             deployment = await client.read_deployment_by_name("export/export")
             flow_run = await client.create_flow_run_from_deployment(
-                deployment.id, parameters={"matter": matter, "name": name}
+                deployment.id, parameters={"matter": matter, "name": name, **(wanted or {})}
             )
             deadline = time.monotonic() + seconds
             while flow_run.state is None or not flow_run.state.is_final():
@@ -74,15 +111,45 @@ async def export_to(folder: Path, matter: str | None, *, seconds: float = 300) -
                     raise RetryLater(f"The export has not ended after {seconds:.0f} s.")
                 await anyio.sleep(LOOK_SECONDS)
                 flow_run = await client.read_flow_run(flow_run.id)
+                status.update(" · ".join(("exporting", *await _how_far(client, flow_run.id))))
         if not flow_run.state.is_completed():
             raise RetryLater(f"The export ended as {flow_run.state.name}; its run says why.")
-        target = folder / name
-        target.mkdir(parents=True, exist_ok=True)
-        bucket, s3 = storage.bucket, storage.client()
-        for file in CONTENT_TYPES:
-            await anyio.to_thread.run_sync(
-                s3.download_file, bucket, export_key(name, file), str(target / file)
-            )
+        files = await anyio.to_thread.run_sync(_fetch, storage, export_key(name, ""), folder / name)
     workbook = export_key(name, "documents.xlsx")
     link = storage.signed_link(workbook, seconds=EXPORT_LINK_SECONDS, save_as="documents.xlsx")
-    return Exported(target, list(CONTENT_TYPES), link)
+    return Exported(folder / name, files, link)
+
+
+async def _how_far(client: "PrefectClient", flow_run_id: UUID) -> list[str]:
+    """What the bar on the run's page says, once there is one."""
+    from prefect.client.schemas.filters import (
+        ArtifactFilter,
+        ArtifactFilterFlowRunId,
+        ArtifactFilterType,
+    )
+
+    bars = await client.read_artifacts(
+        artifact_filter=ArtifactFilter(
+            flow_run_id=ArtifactFilterFlowRunId(any_=[flow_run_id]),
+            type=ArtifactFilterType(any_=["progress"]),
+        )
+    )
+    return [bar.description for bar in bars if bar.description]
+
+
+def _fetch(storage: "ObjectStorage", prefix: str, target: Path) -> list[str]:
+    """Fetch all that lies there; returns the names, as they lie in the folder."""
+    client = storage.client()
+    listing = client.get_paginator("list_objects_v2").paginate(Bucket=storage.bucket, Prefix=prefix)
+    names = [
+        entry.get("Key", "").removeprefix(prefix)
+        for page in listing
+        for entry in page.get("Contents", [])
+    ]
+    for name in names:
+        file = target / name
+        if not file.resolve().is_relative_to(target.resolve()):
+            continue  # no name of ours
+        file.parent.mkdir(parents=True, exist_ok=True)
+        client.download_file(storage.bucket, prefix + name, str(file))
+    return names

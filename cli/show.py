@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import asdict
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 from uuid import UUID
 
@@ -30,14 +31,27 @@ def register(app: typer.Typer) -> None:
 def show(
     document: IdArgument,
     text: Annotated[bool, typer.Option("--text", help="Print the text of every page.")] = False,
+    pdf: Annotated[
+        Path | None, typer.Option(help="Write the document here as a searchable PDF.")
+    ] = None,
     state: StateDirOption = STATE_DIR,
     as_json: JsonOption = False,
 ) -> None:
     """Show a document: what it is, who and what is in it, how it was read.
 
-    **Example:** `aseagi show 3f2a9c41 --text`
+    With --pdf, write it as a PDF instead: its pages as they are, and behind them the words that
+    were read, to be searched, marked and copied.
+
+    **Example:** `aseagi show 3f2a9c41 --text`, or `aseagi show 3f2a9c41 --pdf deed.pdf`
     """
     use_stack(state)
+    if pdf is not None:
+        note = run(_write_pdf(document, pdf))
+        if as_json:
+            print_json({"file": pdf, "note": note})
+        else:
+            console.print(f"{pdf}: {note}", markup=False, soft_wrap=True)
+        return
     run(_show(document, with_text=text, as_json=as_json))
 
 
@@ -92,6 +106,33 @@ async def _retry(prefix: str | None) -> tuple[int, int]:
     if arrivals:
         await start_unless_about_to("ingest/ingest")
     return jobs, arrivals
+
+
+async def _write_pdf(prefix: str, file: Path) -> str:
+    """Fetch the searchable PDF, made now if there is none; returns what it is."""
+    import anyio
+
+    from blocks.database import Database
+    from blocks.loading import load
+    from blocks.object_storage import ObjectStorage
+    from sql.documents import list_documents
+    from tasks.publishing.searchable import Source, make_searchable, note_on
+    from tasks.publishing.workshop import Workshop
+
+    database, storage = await load(Database), await load(ObjectStorage)
+    async with database.connect() as db:
+        (row,) = await list_documents(db, ids=[await find(db, prefix)])
+    source = Source(row.id, row.media_type, row.s3_processed_path)
+    with console.status("making the searchable PDF"):
+        async with Workshop() as workshop:
+            made = await make_searchable(database, storage, workshop, source)
+        unfinished = file.with_name(f"{file.name}.unfinished")
+        file.parent.mkdir(parents=True, exist_ok=True)
+        await anyio.to_thread.run_sync(
+            storage.client().download_file, storage.bucket, made.key, str(unfinished)
+        )
+        unfinished.replace(file)
+    return note_on(made)
 
 
 async def _show(prefix: str, *, with_text: bool, as_json: bool) -> None:

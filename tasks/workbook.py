@@ -237,7 +237,7 @@ def write_csv(path: Path, documents: Sequence[ExportedDocument]) -> None:
         rows = csv.writer(file)
         rows.writerow(column.header for column in _DOCUMENT_COLUMNS)
         for document in _in_order(documents):
-            rows.writerow(_csv_cell(value) for value in _document_cells(document))
+            rows.writerow(csv_cell(value) for value in _document_cells(document))
 
 
 def write_jsonl(path: Path, rows: ExportedRows) -> None:
@@ -469,7 +469,8 @@ def _runs(text: str) -> bool:
     return text.lstrip().startswith(_FORMULA_STARTS)
 
 
-def _csv_cell(value: Value) -> str:
+def csv_cell(value: Value) -> str:
+    """A value as a cell of a CSV; before text that a spreadsheet would run, an apostrophe."""
     if value is None:
         return ""
     if isinstance(value, datetime):

@@ -43,14 +43,11 @@ def shown(analysis: Analysis) -> str:
 
 
 def page(**how: Any) -> PageRow:
-    told: dict[str, Any] = {
-        "number": 2,
-        "state": "done",
-        "source": "ocr",
-        "engine": "an engine 1.0",
-    }
-    told |= dict.fromkeys(("confidence", "text", "error", "rotation_degrees"))
-    return PageRow(**(told | {"is_blank": False} | how))
+    told: dict[str, Any] = dict.fromkeys(("confidence", "text", "error", "rotation_degrees"))
+    told |= {"number": 2, "state": "done", "source": "ocr", "engine": "an engine 1.0"}
+    told["is_blank"] = False
+    told.update(how)
+    return PageRow(**told)
 
 
 @pytest.mark.parametrize(
