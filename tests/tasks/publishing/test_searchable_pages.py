@@ -4,6 +4,7 @@ import io
 import math
 from collections.abc import Sequence
 from pathlib import Path
+from typing import cast
 
 import numpy as np
 import pikepdf
@@ -38,7 +39,7 @@ def drawn(pdf: Path) -> Pixels:
 def picture_in(pdf: Path) -> Pixels:
     with pikepdf.Pdf.open(pdf) as opened:
         (picture,) = opened.pages[0].images.values()
-        return np.asarray(pikepdf.PdfImage(picture).as_pil_image())
+        return np.asarray(pikepdf.PdfImage(cast("pikepdf.Stream", picture)).as_pil_image())
 
 
 @pytest.mark.parametrize("name", PAGES)
@@ -150,7 +151,7 @@ def test_whatever_an_engine_reports_becomes_a_layer(tmp_path: Path) -> None:
     ],
 )
 def test_what_a_page_shows_is_what_pdfium_shows(
-    boxes: dict[str, object], expected: tuple[float, ...]
+    boxes: dict[str, list[float] | float], expected: tuple[float, ...]
 ) -> None:
     with pikepdf.Pdf.new() as pdf:
         page = pdf.add_blank_page(page_size=(100, 200))
