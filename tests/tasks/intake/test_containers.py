@@ -75,7 +75,7 @@ async def test_whatever_lies_in_a_zip_becomes_documents_that_know_where_they_cam
     arrivals = await desk.house.rows(
         """
         select distinct source, submitted_by, lane::text, split_part(key, '/', 2)
-        from aseagi.arrivals where key like '%/box.zip/%'
+        from aseagi.arrivals where key like '%%/box.zip/%%'
         """
     )
     assert arrivals == [("telegram", "ada", "now", "smith")]
