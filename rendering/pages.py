@@ -94,22 +94,26 @@ class Document(Protocol):
 
 
 @contextmanager
-def open_document(path: Path, media_type: str, *, dpi: int = 200) -> Generator[Document]:
+def open_document(
+    path: Path, media_type: str, *, dpi: int = 200, most_pixels: int | None = None
+) -> Generator[Document]:
     """Open a file for rendering; raises `BadInput` with a reason a person understands.
 
     `dpi` is for PDFs, whose pages have a size on paper; photos and scans keep the
-    pixels they have.
+    pixels they have. No page has more than `most_pixels` (`MAX_PAGE_PIXELS` if not given),
+    and a JPEG is decoded at a smaller size where that is enough.
     """
+    most = most_pixels or MAX_PAGE_PIXELS
     if media_type == PDF:
-        document = _PdfDocument(path, dpi)
+        document = _PdfDocument(path, dpi, most)
         try:
             yield document
         finally:
             document.close()
     elif media_type == TIFF:
-        yield _TiffDocument(path)
+        yield _TiffDocument(path, most)
     elif media_type in _KINDS:
-        yield _ImageDocument(path, media_type)
+        yield _ImageDocument(path, media_type, most)
     else:
         raise BadInput(
             f"Files of type {media_type} have no pages to draw; PDF, JPEG, PNG, TIFF, WebP "
@@ -118,8 +122,9 @@ def open_document(path: Path, media_type: str, *, dpi: int = 200) -> Generator[D
 
 
 class _PdfDocument:
-    def __init__(self, path: Path, dpi: int) -> None:
+    def __init__(self, path: Path, dpi: int, most_pixels: int) -> None:
         self._dpi = dpi
+        self._most_pixels = most_pixels
         self._stored = _StoredJpegs(path)
         with _PDFIUM:
             try:
@@ -143,7 +148,7 @@ class _PdfDocument:
         # Decoding needs no PDFium: other threads get it in the meantime.
         with suppress(*_UNREADABLE):
             if self._stored.shown_as_is(scan.jpeg):
-                return scan.pixels()
+                return scan.pixels(self._most_pixels)
         with self._opened(number) as page:
             return self._render(page, number)
 
@@ -165,7 +170,7 @@ class _PdfDocument:
         width_points, height_points = page.get_size()
         if not (width_points > 0 and height_points > 0):
             raise BadInput(f"Page {number} of the PDF has no area.")
-        scale = render_scale(width_points, height_points, self._dpi)
+        scale = render_scale(width_points, height_points, self._dpi, self._most_pixels)
         bitmap = page.render(scale=scale, rev_byteorder=True)
         try:
             return _as_rgb(bitmap.to_numpy())
@@ -184,8 +189,9 @@ _KINDS = {JPEG: "JPEG", PNG: "PNG", WEBP: "WebP", HEIC: "HEIC"}
 class _ImageDocument:
     page_count = 1
 
-    def __init__(self, path: Path, media_type: str) -> None:
+    def __init__(self, path: Path, media_type: str, most_pixels: int) -> None:
         self._path = path
+        self._most_pixels = most_pixels
         self._kind = _KINDS[media_type]
         with self._opened():
             pass  # a file that is no image is the file's failure, found at once
@@ -194,7 +200,7 @@ class _ImageDocument:
         _check_page_number(number, self.page_count)
         with self._opened() as image:
             try:
-                return _image_pixels(image, self._orientation(image))
+                return _image_pixels(image, self._orientation(image), self._most_pixels)
             except _UNREADABLE as error:
                 raise BadInput(f"The {self._kind} image is damaged or cut short.") from error
 
@@ -236,8 +242,9 @@ class _ImageDocument:
 class _TiffDocument:
     """One page is opened at a time, and one that is broken takes no other with it."""
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, most_pixels: int) -> None:
         self._path = path
+        self._most_pixels = most_pixels
         self._pages = tiff.pages_of(path)
         self.page_count = len(self._pages)
 
@@ -247,7 +254,7 @@ class _TiffDocument:
             with tiff.open_page(self._path, self._pages[number - 1]) as image:
                 # Pillow turns a TIFF by its orientation while it decodes it.
                 is_negative = tiff.is_negative(image)
-                pixels = _image_pixels(image, orientation=1)
+                pixels = _image_pixels(image, 1, self._most_pixels)
                 return 255 - pixels if is_negative else pixels
         except BadInput as error:
             raise BadInput(f"Page {number} of the TIFF cannot be read. {error}") from error
@@ -255,11 +262,14 @@ class _TiffDocument:
             raise BadInput(f"Page {number} of the TIFF is damaged or cut short.") from error
 
 
-def render_scale(width_points: float, height_points: float, dpi: int) -> float:
-    """Pixels per PDF point: `dpi`, or less where the page would exceed `MAX_PAGE_PIXELS`."""
+def render_scale(
+    width_points: float, height_points: float, dpi: int, most_pixels: int | None = None
+) -> float:
+    """Pixels per PDF point: `dpi`, or less where the page would exceed `most_pixels`."""
+    most = most_pixels or MAX_PAGE_PIXELS
     wanted = dpi / 72
     # One pixel per side is left for PDFium's rounding up.
-    largest = math.sqrt(MAX_PAGE_PIXELS / (width_points * height_points)) * 0.999
+    largest = math.sqrt(most / (width_points * height_points)) * 0.999
     longest_side = 20_000 / max(width_points, height_points)
     return min(wanted, largest, longest_side)
 
@@ -278,9 +288,9 @@ def _stored_limit(image: ImageFile) -> int:
     return MAX_STORED_PIXELS if in_bands else MAX_WHOLE_PIXELS
 
 
-def _bounded(width: int, height: int) -> tuple[int, int]:
-    """The size itself, or the largest of the same shape within `MAX_PAGE_PIXELS`."""
-    shrink = min(1.0, math.sqrt(MAX_PAGE_PIXELS / (width * height)))
+def _bounded(width: int, height: int, most_pixels: int) -> tuple[int, int]:
+    """The size itself, or the largest of the same shape within `most_pixels`."""
+    shrink = min(1.0, math.sqrt(most_pixels / (width * height)))
     return max(1, int(width * shrink)), max(1, int(height * shrink))
 
 
@@ -300,14 +310,14 @@ _TURNS = {
 _STRIP_PIXELS = 1_000_000
 
 
-def _image_pixels(image: ImageFile, orientation: int) -> Pixels:
-    """Decode a picture, no larger than `MAX_PAGE_PIXELS`, turned by its EXIF orientation.
+def _image_pixels(image: ImageFile, orientation: int, most_pixels: int) -> Pixels:
+    """Decode a picture, no larger than `most_pixels`, turned by its EXIF orientation.
 
     Only the decoder ever holds it all: it is converted, shrunk and turned in strips,
     each written to where it belongs in the result.
     """
-    _skip_detail(image)
-    width, height = _bounded(image.width, image.height)
+    _skip_detail(image, most_pixels)
+    width, height = _bounded(image.width, image.height, most_pixels)
     on_its_side = orientation in (5, 6, 7, 8)
     first_row_comes_last = orientation in (3, 4, 6, 7)
     upright = np.empty((width, height, 3) if on_its_side else (height, width, 3), np.uint8)
@@ -324,12 +334,12 @@ def _image_pixels(image: ImageFile, orientation: int) -> Pixels:
     return upright
 
 
-def _skip_detail(image: ImageFile) -> None:
+def _skip_detail(image: ImageFile, most_pixels: int) -> None:
     """Let a large JPEG be decoded at a half, a quarter or an eighth of its size."""
     if not isinstance(image, JpegImageFile):
         return  # a HEIC would give its thumbnail
-    part = 1
-    while part < 8 and (image.width // part) * (image.height // part) > MAX_DECODED_PIXELS:
+    part, most = 1, min(MAX_DECODED_PIXELS, 2 * most_pixels)
+    while part < 8 and (image.width // part) * (image.height // part) > most:
         part *= 2
     if part > 1:
         image.draft(None, (image.width // part, image.height // part))
@@ -398,7 +408,7 @@ class _Scan:
     size: tuple[int, int]
     orientation: int
 
-    def pixels(self) -> Pixels:
+    def pixels(self, most_pixels: int) -> Pixels:
         """Decode it; raises one of `_UNREADABLE` when it is not what the PDF says."""
         # What a camera noted in the JPEG itself does not count inside a PDF.
         with JpegImageFile(io.BytesIO(self.jpeg)) as image:
@@ -406,7 +416,7 @@ class _Scan:
                 raise ValueError("the picture is not of the kind or size that the PDF says")
             if image.width * image.height > _stored_limit(image):
                 raise ValueError("the picture is too large")
-            return _image_pixels(image, self.orientation)
+            return _image_pixels(image, self.orientation, most_pixels)
 
 
 def _find_scan(page: pdfium.PdfPage, dpi: int) -> _Scan | None:

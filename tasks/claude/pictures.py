@@ -39,6 +39,8 @@ LEAST_LETTERS = 4
 OVERLAP = 0.04
 """Of the page's height: a line that is cut is whole on the other half."""
 DPI = 200
+MOST_PIXELS = 2 * MOST_SIDE_PIXELS**2
+"""Of a page as it is drawn here: two halves that are both shown as large as can be."""
 JPEG_QUALITY = 80
 
 _ONE_AT_A_TIME = threading.Lock()
@@ -83,7 +85,7 @@ def pictures_of(
     """The page in one picture or two; none if it cannot be drawn. Blocking: call it in a thread."""
     with _ONE_AT_A_TIME:
         try:
-            with open_document(path, media_type, dpi=DPI) as document:
+            with open_document(path, media_type, dpi=DPI, most_pixels=MOST_PIXELS) as document:
                 image = Image.fromarray(document.page(number))
         except BadInput:
             return ()
