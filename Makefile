@@ -17,7 +17,7 @@ UV_VERSION := 0.13.9
 PYTEST_WORKERS ?= 2
 
 .DEFAULT_GOAL := help
-.PHONY: help vastai host demo up test check lint lint-image types imports pytest image bench bench-analyst bench-claude bench-close bench-faults bench-gateway bench-image bench-memory bench-ocr bench-ocr-feed bench-rented bench-search bench-soak bench-testdocs bench-throughput bench-watch samples lock clean
+.PHONY: help vastai host demo up test check lint lint-image types imports pytest image bench bench-analyst bench-claude bench-close bench-corpus bench-faults bench-gateway bench-image bench-memory bench-ocr bench-ocr-feed bench-rented bench-search bench-soak bench-testdocs bench-throughput bench-watch samples lock clean
 
 help: ## Show this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 20
@@ -100,6 +100,9 @@ bench-close: $(READY) ## Pages committed around a session's close, until each is
 
 bench-faults: $(READY) ## 200 documents while every process is killed again and again: nothing lost, nothing twice
 	@$(BIN)/python -m bench.faults --documents 200 --kills 24 --seed 1
+
+bench-corpus: $(READY) ## 1,000 files of every kind, sound and broken, through everything and held against the truth
+	@$(BIN)/python -m bench.corpus_reading --documents 1000
 
 bench-soak: $(READY) ## 300 sessions on rented hosts with random faults: dollars beyond the ideal
 	@$(BIN)/python -m bench.soak --sessions 300
