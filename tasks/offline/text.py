@@ -22,7 +22,8 @@ DOCUMENT_LIMIT = 2_000_000
 OCR_DIGIT = "[0-9OoIl|]"
 """A digit, or a letter that OCR reads for one."""
 
-_AS_DIGIT = str.maketrans("OoIl|", "00111")
+_AS_DIGIT = str.maketrans("OoIilLıİ|", "001111111")
+# Each letter as patterns that ignore case take it: for `I` that is four.
 
 _CLEAN: dict[int, str] = {
     **dict.fromkeys((*range(32), *range(127, 161), *range(55296, 57344)), " "),

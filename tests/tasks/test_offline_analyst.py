@@ -3,7 +3,7 @@ from datetime import date
 from decimal import Decimal
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from schema.analysis import Analysis, DocumentType, Sensitivity
@@ -735,6 +735,7 @@ FRAGMENTS = st.sampled_from(
 
 
 @settings(max_examples=80, deadline=None)
+@example(pages=["MARCH 0i"], file_name="")
 @given(
     pages=st.lists(
         st.one_of(st.text(st.characters(exclude_categories=[])), st.lists(FRAGMENTS).map("".join)),
