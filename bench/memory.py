@@ -5,56 +5,52 @@
 Makes both files, takes them through an embedded stack of its own (notification, ingest,
 dispatch, a session of the engine double that reads nothing at 15 pages a second, analysis,
 export), and samples every process twice a second: idle before the first file, and the most
-while they are worked on. Prints both by process, and ends with 1 when a process that a
-droplet runs took more than `LIMIT` in any run.
-
-PSS is what counts: shared libraries are shared. RSS is given beside it. The session reads on
-a host, and the object store and Postgres are servers of their own in production.
+while they are worked on. Prints both by process, and ends with 1 when a process that runs on
+a droplet took more than `LIMIT`: its proportional share (PSS), as libraries are shared.
 """
 
 import argparse
 import asyncio
-import contextlib
 import os
 import sys
 import tempfile
-import threading
 import time
-from collections.abc import Generator
-from dataclasses import dataclass, field
+from collections.abc import Sequence
 from pathlib import Path
 
-import numpy as np
-import psutil
 from PIL import Image
 from rich.console import Console
 from rich.table import Table
 
+from bench.processes import watching
 from bench.results import Figure, write_results
-from bench.throughput import role_of, wait_until_done
+from bench.throughput import wait_until_done
 from samples.paper import Sheet, pdf, picture, rendered
 from stack.embedded import BUCKET, Stack, start_stack
-from stack.processes import processes_of
 
-MEGABYTE = 1_000_000
+MEGABYTE = 1024 * 1024
 LIMIT = 300.0
-SAMPLE_SECONDS = 0.5
 IDLE_SECONDS = 10.0
-NOT_ON_A_DROPLET = {"session entrypoint", "object store", "postgres", "local worker"}
+EXPORT_SECONDS = 900.0
+
+ELSEWHERE = {"session entrypoint", "flow run ocr", "local worker", "s3", "postgres"}
+"""A session reads on a host, for which the local worker stands; store and database are servers
+of their own."""
 
 console = Console()
 
 
 def scan_of(pages: int) -> bytes:
-    """A PDF of scanned pages, each with its own picture."""
-    kinds: list[np.ndarray[tuple[int, int], np.dtype[np.uint8]]] = []
-    for number in range(8):
-        sheet = Sheet()
-        sheet.line(f"Exhibit {number}", align="center", bold=True)
-        sheet.paragraph("The parties met and agreed upon what is set out below. " * 30)
-        kinds.append(rendered(sheet, dpi=100))
-    pictures = [picture(kind) for kind in kinds]
+    """A PDF of scanned pages, each with a picture of its own."""
+    pictures = [picture(rendered(_exhibit(number), dpi=100)) for number in range(8)]
     return pdf([pictures[number % len(pictures)] for number in range(pages)])
+
+
+def _exhibit(number: int) -> Sheet:
+    sheet = Sheet()
+    sheet.line(f"Exhibit {number}", align="center", bold=True)
+    sheet.paragraph("The parties met and agreed upon what is set out below. " * 30)
+    return sheet
 
 
 def photo_of(megapixels: int, path: Path) -> None:
@@ -67,116 +63,24 @@ def photo_of(megapixels: int, path: Path) -> None:
     page.save(path, quality=85)
 
 
-@dataclass
-class Memory:
-    """The most that each process took, in megabytes."""
-
-    pss: dict[str, float] = field(default_factory=dict[str, float])
-    rss: dict[str, float] = field(default_factory=dict[str, float])
-
-    def see(self, pss: dict[str, float], rss: dict[str, float]) -> None:
-        """Keep the most of each."""
-        for most, now in ((self.pss, pss), (self.rss, rss)):
-            for name, megabytes in now.items():
-                most[name] = max(megabytes, most.get(name, 0.0))
+async def peaks_at_rest(stack: Stack) -> dict[str, float]:
+    """The memory of each process while there is nothing to do."""
+    with watching(stack) as watch:
+        await asyncio.sleep(IDLE_SECONDS)
+        return {name: used.peak_megabytes for name, used in (await watch.by_role()).items()}
 
 
-class Sampler:
-    """Looks at every process of a stack in the background."""
-
-    def __init__(self, state_dir: Path) -> None:
-        self._state_dir = state_dir
-        self._lock = threading.Lock()
-        self._memory = Memory()
-        self._done = threading.Event()
-        self.flow_runs: set[str] = set()
-        """Whose processes were seen, by the ids that Prefect gave them."""
-
-    def taken(self) -> Memory:
-        """What was seen since this was last asked."""
-        with self._lock:
-            taken, self._memory = self._memory, Memory()
-        return taken
-
-    @contextlib.contextmanager
-    def watching(self) -> Generator[None]:
-        """Sample while the body runs."""
-        thread = threading.Thread(target=self._sample, daemon=True)
-        thread.start()
-        try:
-            yield
-        finally:
-            self._done.set()
-            thread.join()
-
-    def _sample(self) -> None:
-        while not self._done.wait(SAMPLE_SECONDS):
-            pss: dict[str, float] = {}
-            rss: dict[str, float] = {}
-            for process in processes_of(self._state_dir):
-                with contextlib.suppress(psutil.Error):
-                    self._look_at(process, pss, rss)
-            with self._lock:
-                self._memory.see(pss, rss)
-
-    def _look_at(
-        self, process: psutil.Process, pss: dict[str, float], rss: dict[str, float]
-    ) -> None:
-        name = role_of(process)
-        if name == "flow run":
-            run = process.environ().get("PREFECT__FLOW_RUN_ID", "")
-            self.flow_runs.add(run)
-            name = f"flow run {run}"
-        memory = process.memory_full_info()
-        for seen, value in ((pss, memory.pss), (rss, memory.rss)):
-            megabytes = value / MEGABYTE
-            # One Postgres is many processes; of others the largest counts.
-            together = name == "postgres"
-            seen[name] = (
-                seen.get(name, 0) + megabytes if together else max(megabytes, seen.get(name, 0))
-            )
-
-
-async def names_of(flow_runs: set[str]) -> dict[str, str]:
-    """The flow of each run."""
-    from prefect.client.orchestration import get_client
-
-    names: dict[str, str] = {}
-    async with get_client() as client:
-        flows = {flow.id: flow.name for flow in await client.read_flows()}
-        for run in await client.read_flow_runs(limit=200):
-            if str(run.id) in flow_runs:
-                names[f"flow run {run.id}"] = f"flow {flows[run.flow_id]}"
-    return names
-
-
-def by_flow(megabytes: dict[str, float], names: dict[str, str]) -> dict[str, float]:
-    """The same with runs named by their flow; of several runs the largest."""
-    found: dict[str, float] = {}
-    for name, value in megabytes.items():
-        shown = names.get(name, "flow run" if name.startswith("flow run") else name)
-        found[shown] = max(value, found.get(shown, 0.0))
-    return found
-
-
-async def _export(folder: Path) -> None:
+async def peaks_at_work(stack: Stack, files: Sequence[Path], exports: Path) -> dict[str, float]:
+    """The most that each process took while both files came in, were read and exported."""
     from cli.export import export_to
 
-    await export_to(folder, None)
-
-
-def work_through(stack: Stack, folder: Path, sampler: Sampler, pages: int, megapixels: int) -> None:
-    """Both files in, read, analysed and exported."""
     client = stack.servers.object_store.client()
-    (folder / "scan.pdf").write_bytes(scan_of(pages))
-    photo_of(megapixels, folder / "photo.jpg")
-    sampler.taken()  # making them is no part of it
-    for name in ("scan.pdf", "photo.jpg"):
-        size = (folder / name).stat().st_size / MEGABYTE
-        console.print(f"{name}: {size:.0f} MB")
-        client.upload_file(str(folder / name), BUCKET, f"raw/memory/{name}")
-    asyncio.run(wait_until_done(2, time.monotonic()))
-    asyncio.run(_export(folder / "exports"))
+    with watching(stack) as watch:
+        for file in files:
+            client.upload_file(str(file), BUCKET, f"raw/memory/{file.name}")
+        await wait_until_done(2, time.monotonic())
+        await export_to(exports, None, seconds=EXPORT_SECONDS)
+        return {name: used.peak_megabytes for name, used in (await watch.by_role()).items()}
 
 
 def main() -> int:
@@ -186,50 +90,43 @@ def main() -> int:
     parser.add_argument("--megapixels", type=int, default=100)
     options = parser.parse_args()
     with tempfile.TemporaryDirectory(prefix="aseagi-bench-") as home:
-        folder = Path(home)
+        scan, photo = Path(home) / "scan.pdf", Path(home) / "photo.jpg"
+        scan.write_bytes(scan_of(options.pages))
+        photo_of(options.megapixels, photo)
+        for file in (scan, photo):
+            console.print(f"{file.name}: {file.stat().st_size / MEGABYTE:.0f} MB")
         settings = {
             "ASEAGI_READING_ENGINE": "paced",
             "ASEAGI_READING_DEPLOYMENT": "ocr/local",
         }
-        stack = start_stack(folder / ".aseagi", console.print, settings=settings)
+        stack = start_stack(Path(home) / ".aseagi", console.print, settings=settings)
         os.environ.update(stack.environment)
-        sampler = Sampler(folder / ".aseagi")
         try:
-            with sampler.watching():
-                time.sleep(IDLE_SECONDS)
-                idle = sampler.taken()
-                work_through(stack, folder, sampler, options.pages, options.megapixels)
-                peak = sampler.taken()
-            names = asyncio.run(names_of(sampler.flow_runs))
+            idle = asyncio.run(peaks_at_rest(stack))
+            busy = asyncio.run(peaks_at_work(stack, [scan, photo], Path(home) / "exports"))
         finally:
             stack.stop()
-    return _print(options.pages, options.megapixels, idle, peak, names)
+    return _told(options.pages, options.megapixels, idle, busy)
 
 
-def _print(pages: int, megapixels: int, idle: Memory, peak: Memory, names: dict[str, str]) -> int:
-    quiet, busy, resident = (by_flow(memory, names) for memory in (idle.pss, peak.pss, peak.rss))
+def _told(pages: int, megapixels: int, idle: dict[str, float], busy: dict[str, float]) -> int:
+    """Print and keep the figures; 1 if a process of the droplet was too large."""
     table = Table(title=f"{pages:,} scanned pages and a photo of {megapixels} megapixels, in MB")
     table.add_column("process")
-    for column in ("idle", "peak", "peak RSS"):
-        table.add_column(column, justify="right")
-    too_large = False
+    table.add_column("idle", justify="right")
+    table.add_column("peak", justify="right")
     figures: dict[str, Figure] = {}
-    for name, megabytes in sorted(busy.items()):
-        over = megabytes > LIMIT and name not in NOT_ON_A_DROPLET
-        too_large = too_large or over
-        table.add_row(
-            name,
-            f"{quiet[name]:.0f}" if name in quiet else "",
-            f"[red]{megabytes:.0f}[/red]" if over else f"{megabytes:.0f}",
-            f"{resident[name]:.0f}",
-        )
+    over = {name for name, most in busy.items() if most > LIMIT and name not in ELSEWHERE}
+    for name, most in sorted(busy.items()):
+        rest = f"{idle[name]:.0f}" if name in idle else ""
+        table.add_row(name, rest, f"[red]{most:.0f}[/red]" if name in over else f"{most:.0f}")
         key = name.replace(" ", "_")
-        figures[f"idle_{key}"] = Figure(round(quiet.get(name, 0.0)), "MB")
-        figures[f"peak_{key}"] = Figure(round(megabytes), "MB")
-        figures[f"peak_rss_{key}"] = Figure(round(resident[name]), "MB")
+        figures[f"peak_{key}"] = Figure(round(most), "MB")
+        if name in idle:
+            figures[f"idle_{key}"] = Figure(round(idle[name]), "MB")
     console.print(table)
     console.print(f"written to {write_results(f'memory-{pages}-{megapixels}', figures)}")
-    return 1 if too_large else 0
+    return 1 if over else 0
 
 
 if __name__ == "__main__":
