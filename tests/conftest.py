@@ -134,13 +134,17 @@ def _one_at_a_time(folder: Path) -> Generator[None]:
         yield
 
 
+def write_at_leisure(owner: psycopg.Connection) -> None:
+    """Let a server wait for no disk: nothing in it outlives the run."""
+    for setting in ("fsync", "full_page_writes", "synchronous_commit"):
+        owner.execute(sql.SQL("alter system set {} = off").format(sql.Identifier(setting)))
+    owner.execute("select pg_reload_conf()")
+
+
 def _start(shared: _Shared) -> None:
     server = start_postgres(shared.folder)
     with psycopg.connect(server.dsn("postgres"), autocommit=True) as owner:
-        # Nothing here outlives the run.
-        for setting in ("fsync", "full_page_writes", "synchronous_commit"):
-            owner.execute(sql.SQL("alter system set {} = off").format(sql.Identifier(setting)))
-        owner.execute("select pg_reload_conf()")
+        write_at_leisure(owner)
     server.create_database_if_missing(TEMPLATE)
     migrate(server.dsn(TEMPLATE))
     shared.sockets = str(server.socket_directory)

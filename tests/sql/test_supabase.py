@@ -23,6 +23,7 @@ from psycopg.sql import SQL, Composed, Identifier
 from sql.connection import Connection, connect
 from sql.migrate import FOLDER, migrate
 from stack.postgres import Postgres, start_postgres
+from tests.conftest import write_at_leisure
 from tests.sql.house import House, new_document
 from tests.sql.test_roles import HIDDEN_FROM_THE_DASHBOARD, KEPT_FROM_THE_APPLICATION
 
@@ -91,6 +92,7 @@ def project() -> Iterator[Project]:
     server = start_postgres(folder / "postgres")
     try:
         with psycopg.connect(server.dsn("postgres"), autocommit=True) as db:
+            write_at_leisure(db)
             db.execute(_RENAMED.encode())
         with psycopg.connect(server.dsn("postgres", "maker"), autocommit=True) as db:
             db.execute(_ROLES.encode())
