@@ -67,6 +67,20 @@ async def test_a_document_said_to_be_hostile_changes_nothing_but_its_own_summary
     assert await office.calls() == {"served answered": 3}
 
 
+async def test_nobody_is_asked_about_a_document_on_which_nothing_is_written(
+    office: Office,
+) -> None:
+    document = await office.add("")
+    await office.house.change(
+        "update aseagi.pages set is_blank = true where document_id = %s", document
+    )
+    await office.drain()
+    assert (await office.analysis(document)).title == "Blank page"
+    assert await office.house.job(document) == ("completed", "done")
+    assert await office.failure(document) is None
+    assert await office.calls() == {}
+
+
 async def test_a_refusal_leaves_the_document_with_the_rules_analysis_and_the_reason(
     office: Office,
 ) -> None:
