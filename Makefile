@@ -17,7 +17,7 @@ UV_VERSION := 0.13.9
 PYTEST_WORKERS ?= 2
 
 .DEFAULT_GOAL := help
-.PHONY: help vastai host demo up test check lint lint-image types imports pytest image bench bench-analyst bench-claude bench-close bench-corpus bench-faults bench-gateway bench-image bench-memory bench-ocr bench-ocr-feed bench-rented bench-search bench-soak bench-testdocs bench-throughput bench-watch samples lock clean
+.PHONY: help vastai host demo up test check lint lint-image types imports pytest image bench bench-analyst bench-claude bench-close bench-corpus bench-faults bench-gateway bench-image bench-memory bench-ocr bench-ocr-feed bench-rented bench-search bench-searchable bench-soak bench-testdocs bench-throughput bench-watch samples lock clean
 
 help: ## Show this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 20
@@ -137,6 +137,9 @@ bench-testdocs: $(READY) ## Real documents of FOLDER through the whole system, r
 
 bench-search: $(READY) ## Recall of search by words, by meaning and fused; times over 100,000 pages
 	@$(BIN)/python -m bench.search
+
+bench-searchable: $(READY) ## Searchable PDFs: words found where they stand; 2,000 pages, in how much memory
+	@$(BIN)/python -m bench.searchable --read
 
 bench-watch: $(READY) ## 100,000 objects in the bucket, listed by the watch: seconds, and none missed
 	@$(BIN)/python -m bench.watch
