@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from blocks.object_storage import ObjectStorage
     from sql.deletions import Deletion
     from sql.documents import DocumentRow
+    from sql.members import LeftBehind
 
 EXPORTS_NAMED = 10
 
@@ -94,16 +95,18 @@ async def _delete(
     from cli.show import find
     from sql.deletions import ask_deletion, list_deletions
     from sql.documents import list_documents
+    from sql.members import left_behind
     from tasks.deleting import finish_now
 
     database, storage = await load(Database), await load(ObjectStorage)
     async with database.connect() as db:
         ids = [await find(db, prefix) for prefix in prefixes] if matter is None else None
         rows = await list_documents(db, matter=matter, ids=ids)
+        stays = await left_behind(db, [row.id for row in rows])
     if not rows:
         raise BadInput(f"No document belongs to the matter {matter!r}.")
     if not yes:
-        await _ask(rows, matter, storage)
+        await _ask(rows, matter, storage, stays)
     asked: list[UUID] = []
     for row in rows:
         # Each for itself: what was asked for holds, wherever this ends.
@@ -119,12 +122,15 @@ async def _delete(
         print_json([_dict(one) for one in done])
         return
     _tell(done)
+    if yes:  # who was asked knows
+        _tell_stays(stays)
 
 
 async def _ask(
     rows: "Sequence[DocumentRow]",
     matter: str | None,
     storage: "ObjectStorage",
+    stays: "LeftBehind",
 ) -> None:
     """Show what would go, and ask. Ends the program at a no."""
     from cli.tables import document_table
@@ -138,6 +144,7 @@ async def _ask(
     )
     if exports:
         console.print(f"They are in {_exports_text(sorted(exports))}, which goes whole.")
+    _tell_stays(stays)
     number = sum(row.page_count for row in rows)
     pages = "1 page" if number == 1 else f"{number} pages"
     count = "1 document" if len(rows) == 1 else f"all {len(rows)} documents"
@@ -165,6 +172,18 @@ def _tell(done: "Sequence[Deletion]") -> None:
         "A file that is synchronised into raw/ comes again unless it goes at its source too; "
         "copies of exports that were downloaded stay where they are."
     )
+
+
+def _tell_stays(stays: "LeftBehind") -> None:
+    if stays.members:
+        count = "1 file" if stays.members == 1 else f"{stays.members} files"
+        console.print(f"{count} that came in it stay: each is a document of its own.")
+    if stays.containers:
+        console.print(
+            f"A copy stays in {', '.join(stays.containers[:EXPORTS_NAMED])}; delete that, too, if "
+            "it must be gone everywhere.",
+            markup=False,
+        )
 
 
 def _exports_text(names: "Sequence[str]") -> str:

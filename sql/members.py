@@ -118,3 +118,35 @@ async def list_containers(db: Connection, document_id: UUID) -> list[ContainerRo
             (document_id,),
         )
         return await cursor.fetchall()
+
+
+@dataclass(frozen=True, slots=True)
+class LeftBehind:
+    """What stays, in files and of files, when documents go."""
+
+    members: int
+    """Documents that lay in them."""
+    containers: Sequence[str]
+    """Names of what they lie in, and stay in."""
+
+
+async def left_behind(db: Connection, document_ids: Sequence[UUID]) -> LeftBehind:
+    """What would stay of containers and members if just these documents went."""
+    async with db.cursor(row_factory=class_row(LeftBehind)) as cursor:
+        await cursor.execute(
+            """
+            with tied as (
+                select parent.id as parent_id, parent.file_name, document.id as document_id
+                from aseagi.members member
+                join aseagi.documents document on document.file_hash = member.file_hash
+                join aseagi.documents parent on parent.id = member.parent_id
+                where document.id = any(%(ids)s) <> (parent.id = any(%(ids)s))
+            )
+            select count(distinct document_id) filter (where parent_id = any(%(ids)s)) as members,
+                coalesce(array_agg(distinct file_name) filter (
+                    where document_id = any(%(ids)s)), '{}') as containers
+            from tied
+            """,
+            {"ids": list(document_ids)},
+        )
+        return await only_row(cursor)

@@ -10,7 +10,7 @@ import pytest
 
 from sql.documents import list_documents
 from sql.jobs import analyse_again, retry_jobs
-from sql.members import list_containers, list_members
+from sql.members import LeftBehind, left_behind, list_containers, list_members
 from tasks import containers, intake
 from tests.tasks.formats.compound import Attached, message
 from tests.tasks.intake.conftest import BUCKET, Desk
@@ -99,6 +99,11 @@ async def test_whatever_lies_in_a_zip_becomes_documents_that_know_where_they_cam
         ]
         (container,) = await list_containers(db, rows["letter.txt"].id)
         assert (container.document_id, container.name) == (rows["box.zip"].id, "letter.txt")
+        # What stays of either when the other is deleted.
+        box, letter = rows["box.zip"].id, rows["letter.txt"].id
+        assert await left_behind(db, [box]) == LeftBehind(members=5, containers=[])
+        assert await left_behind(db, [letter]) == LeftBehind(members=0, containers=["box.zip"])
+        assert await left_behind(db, [box, letter]) == LeftBehind(members=4, containers=[])
         # An archive has nothing to read or analyse again.
         assert await retry_jobs(db, document_id=rows["box.zip"].id) == 0
         assert await analyse_again(db, document_ids=[rows["box.zip"].id]) == 0
