@@ -204,8 +204,8 @@ def put(
 ) -> Adopted | None:
     """Read a candidate once, check it, and put it into the inbox; blocking.
 
-    None for one of the bucket's that is not there (`is_there`). Raises what boto3 does
-    when the store is away.
+    None for one of the bucket's that is not there (`is_there`). Raises what boto3 does when
+    the store is away.
     """
     with tempfile.TemporaryDirectory(prefix="aseagi-adopt-") as folder:
         try:

@@ -16,7 +16,7 @@ import asyncio
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from uuid import UUID
 
 from botocore.exceptions import ClientError
@@ -41,6 +41,9 @@ from tasks.manifest import NAME as MANIFEST
 from tasks.manifest import hashes_in
 
 AT_A_TIME = 8
+CLOCKS = timedelta(minutes=1)
+"""What the store's clock and the database's may differ by; the store tells whole seconds alone."""
+
 MOST = 100
 """Deletions a turn of housekeeping; the next minute goes on."""
 
@@ -163,7 +166,7 @@ class Exports:
         return [
             one.name
             for one in self._found
-            if (file_hash in one.hashes if one.hashes is not None else one.written_at >= since)
+            if (file_hash in one.hashes if one.hashes is not None else one.written_at >= since - CLOCKS)
         ]
 
     def remove(self, name: str) -> None:
