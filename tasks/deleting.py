@@ -163,10 +163,11 @@ class Exports:
         """The names of the exports that hold a document that arrived then."""
         if self._found is None:
             self._found = list(self._look())
+        earliest = since - CLOCKS
         return [
             one.name
             for one in self._found
-            if (file_hash in one.hashes if one.hashes is not None else one.written_at >= since - CLOCKS)
+            if (file_hash in one.hashes if one.hashes is not None else one.written_at >= earliest)
         ]
 
     def remove(self, name: str) -> None:
