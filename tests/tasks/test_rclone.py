@@ -33,6 +33,7 @@ from sql.arrivals import begin_arrivals, count_waiting_arrivals
 from stack.object_store import PORT_NAMES, ObjectStore, prepare_bucket, spawn_object_store
 from stack.servers import reserve_ports
 from tasks import watch
+from tasks.inspector import open_inspector
 from tasks.intake import Taken, take_in
 from tests.sql.house import House
 
@@ -158,7 +159,7 @@ class Ingest:
         """Until the event; then once more, until nothing waits."""
         address = SecretStr(self.house.app_dsn)
         database = Database(dsn=address, dashboard_dsn=address)
-        async with database.pool(max_size=4) as pool:
+        async with database.pool(max_size=4) as pool, open_inspector() as inspector:
             while True:
                 last = until.is_set()
                 await watch.watch_bucket.fn(self.storage, database)
@@ -167,7 +168,7 @@ class Ingest:
                         batch = await begin_arrivals(db, limit=5)
                     if not batch:
                         break
-                    self.taken += await take_in.fn(batch, len(batch), self.storage, pool)
+                    self.taken += await take_in.fn(batch, len(batch), self.storage, pool, inspector)
                 async with pool.connection() as db:
                     if last and not await count_waiting_arrivals(db):
                         return
@@ -201,7 +202,7 @@ async def test_whatever_is_synced_while_ingest_runs_the_last_of_every_file_is_a_
         return None
 
     monkeypatch.setattr(watch, "object_created", nobody_is_told)
-    matter = f"Meier ./. Müller {seed}"
+    matter = f"Meier & Müller, 2024: {seed}"
     folder = Folder(tmp_path / "case", random.Random(seed))  # noqa: S311
     ingest, over = Ingest(house, storage), asyncio.Event()
     ingesting = asyncio.create_task(ingest.go_on(over))
