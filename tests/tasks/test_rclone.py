@@ -227,7 +227,7 @@ async def test_whatever_is_synced_while_ingest_runs_the_last_of_every_file_is_a_
     assert hashes > set(last.values()), "older versions stay documents"
     assert len(taken) > len(hashes), "one content under two names is one document"
     documents = await house.rows(
-        "select file_hash from aseagi.documents where matter = %s order by 1", matter
+        "select file_hash from aseagi.documents where file_hash = any(%s) order by 1", list(hashes)
     )
     assert [row[0] for row in documents] == sorted(hashes)
     client = storage.client()
