@@ -72,7 +72,7 @@ class Watch:
         """Look at all processes again and again."""
         while not self._done.wait(SAMPLE_SECONDS):
             memory: dict[str, float] = {}
-            for process in (*processes_of(self.stack.servers.state_dir), *self._postgres()):
+            for process in self._processes():
                 with contextlib.suppress(psutil.Error):
                     role = _role(process)
                     megabytes = process.memory_full_info().pss / MEGABYTE
@@ -89,11 +89,17 @@ class Watch:
         """Take no more samples."""
         self._done.set()
 
-    def _postgres(self) -> list[psutil.Process]:
-        """The server's processes, which overwrite the mark by which others are found."""
+    def _processes(self) -> set[psutil.Process]:
+        """Those with the stack's mark, and all that they started: Postgres overwrites its mark,
+        and the reader of files is given nothing."""
+        marked = processes_of(self.stack.servers.state_dir)
+        found = set(marked)
         with contextlib.suppress(psutil.Error):
-            return psutil.Process(self.stack.servers.postgres.child.pid).children()
-        return []
+            found.update(psutil.Process(self.stack.servers.postgres.child.pid).children())
+        for process in marked:
+            with contextlib.suppress(psutil.Error):
+                found.update(process.children(recursive=True))
+        return found
 
     def _note(self, role: str, process: psutil.Process) -> None:
         """Add what a process used since it was last seen, or since it began."""

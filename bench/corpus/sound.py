@@ -4,10 +4,11 @@ import html
 import io
 from collections.abc import Callable, Mapping
 from email.message import EmailMessage
+from typing import Any, cast
 
+import pillow_heif
 from docx import Document
 from PIL import Image
-from pillow_heif import register_heif_opener
 
 from bench.corpus.paper import sheet
 from bench.corpus.studio import (
@@ -110,7 +111,7 @@ def heic_photo(studio: Studio) -> Made:
     """An iPhone's picture. The stamp stands in a box of the file that readers pass over."""
     photo = studio.chance.choice(studio.paper.photos)
     if id(photo) not in _HEIC_PHOTOS:
-        register_heif_opener()
+        cast("Any", pillow_heif).register_heif_opener()
         out = io.BytesIO()
         photo.save(out, "HEIF", quality=40, enc_params={"preset": "ultrafast"})
         _HEIC_PHOTOS[id(photo)] = out.getvalue()
