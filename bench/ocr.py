@@ -319,7 +319,8 @@ def _memory_megabytes() -> float:
 def _make_pages(folder: Path, count: int) -> list[Path]:
     """Dense pages of words that occur in the samples, as an office scanner stores them."""
     vocabulary = " ".join(
-        file.read_text(encoding="utf-8") for file in sorted((HOME / "samples").glob("*/*.txt"))
+        file.read_text(encoding="utf-8")
+        for file in sorted((HOME / "samples").glob("truth/*/*.txt"))
     ).split()
     files: list[Path] = []
     for number in track(range(count), "setting pages", transient=True):

@@ -90,7 +90,7 @@ def _sample_cases() -> Iterator[Case]:
     for entry in json.loads((SAMPLES / "manifest.json").read_text(encoding="utf-8")):
         if entry["outcome"] == "completed":
             file = SAMPLES / entry["path"]
-            truth = file.with_name(f"{file.name}.txt").read_text(encoding="utf-8")
+            truth = (SAMPLES / "truth" / f"{entry['path']}.txt").read_text(encoding="utf-8")
             yield Case(entry["path"], file, truth, clean=entry["clean"])
 
 

@@ -80,7 +80,10 @@ def _write(
     (folder / name).write_bytes(content)
     # A form feed between pages, as text tools expect.
     truth = "\n\f".join("\n".join(sheet.truth) + "\n" for sheet in sheets).replace("\n\n\f", "\n\f")
-    (folder / f"{name}.txt").write_text(truth, encoding="utf-8")
+    # Not beside it: a text is a document, too, to who adds the folder.
+    truths = HERE / "truth" / matter
+    truths.mkdir(parents=True, exist_ok=True)
+    (truths / f"{name}.txt").write_text(truth, encoding="utf-8")
     return Sample(
         path=f"{matter}/{name}",
         matter=matter,

@@ -23,6 +23,7 @@ from tests.e2e.conftest import all_completed, eventually
 
 PROGRAM = str(Path(sys.executable).parent / "aseagi")
 SAMPLES = Path(__file__).parents[2] / "samples"
+MATTERS = [str(SAMPLES / matter) for matter in ("smith-v-jones", "estate-of-miller")]
 
 
 def aseagi(
@@ -448,7 +449,7 @@ def test_offers_are_what_the_pool_that_reads_would_rent(
 def test_an_estimate_says_what_the_samples_would_cost_and_adds_none(
     stack: Stack, environment: dict[str, str]
 ) -> None:
-    done = aseagi("estimate", str(SAMPLES), environment=environment)
+    done = aseagi("estimate", *MATTERS, environment=environment)
     assert done.returncode == 0, done.stderr
     text = " ".join(done.stdout.split())
     assert "reading 12 of 15 pages in 1 session" in text
@@ -459,9 +460,7 @@ def test_an_estimate_says_what_the_samples_would_cost_and_adds_none(
 
     at_once, nightly = (
         json.loads(
-            aseagi(
-                "estimate", str(SAMPLES), "--json", "--lane", lane, environment=environment
-            ).stdout
+            aseagi("estimate", *MATTERS, "--json", "--lane", lane, environment=environment).stdout
         )
         for lane in ("bulk", "nightly")
     )

@@ -341,8 +341,9 @@ async def open_door(site: Site, *, address: str | None = None) -> AsyncGenerator
     """Serve the gateway over the site; `address` is what its block says instead of the truth."""
     gateway = gateway_at(address or "http://gateway.test")
     settings = settings_of(gateway, site.database, site.storage, Reading(), prefect_login())
-    app = create_app(spool_dir=site.spool_dir)
-    async with open_services(settings, site.spool_dir) as services:
+    spool_dir = site.spool_dir / uuid4().hex  # one for each gateway
+    app = create_app(spool_dir=spool_dir)
+    async with open_services(settings, spool_dir) as services:
         app.state.services = services
         config = configured(app, host="127.0.0.1", port=0)
         # What the gateway does when it starts is done above: there are no blocks here.

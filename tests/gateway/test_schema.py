@@ -33,7 +33,7 @@ EXPECTED = {
     "stranger": {200, 401},
     "host": {200, 201, 204, 401, 403, 422},
     "store": {200, 401, 422},
-    "client": {200, 401, 404, 415, 422},
+    "client": {200, 401, 404, 422},
 }
 """Answers that show how far the requests came."""
 

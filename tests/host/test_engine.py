@@ -28,6 +28,7 @@ from schema.ocr import PageText
 from tests.host.conftest import COMPACT, TEXT, page_saying
 
 SAMPLES = Path(__file__).parents[2] / "samples" / "smith-v-jones"
+TRUTHS = SAMPLES.parent / "truth" / SAMPLES.name
 zoo: Any = importlib.import_module("doctr.models")
 
 
@@ -121,7 +122,7 @@ def test_photos_are_read_at_least_as_well_as_in_doctrs_mode_for_rotated_pages(
     sizes = Sizes(workers=1, slots=3, pages=1, thumbnails=1, crops=32)
     engine = DoctrEngine(sizes=sizes, nets=UprightNets(COMPACT))
     rotated = doctr_reader(assume_straight_pages=False)
-    vocabulary = sorted(set((SAMPLES / "demand-letter.png.txt").read_text().split()))
+    vocabulary = sorted(set((TRUTHS / "demand-letter.png.txt").read_text().split()))
     ours: list[float] = []
     doctr: list[float] = []
     for seed in range(4):

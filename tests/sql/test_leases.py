@@ -245,7 +245,7 @@ async def test_a_read_page_keeps_everything_the_engine_said(house: House) -> Non
     assert await house.rows(
         """select state, text, source, engine, width_pixels, rotation_degrees, confidence,
            seconds from aseagi.pages"""
-    ) == [("done", "Words of page 1.", "ocr", "an engine 1.0", 850, 0, 1.0, 0.5)]
+    ) == [("done", "Words of page 1.", "ocr", "an engine 1.0", 850, 0, None, 0.5)]
     assert await house.rows("select session_id, lease_id from aseagi.pages") == [
         (host.session_id, None)
     ]
