@@ -220,8 +220,11 @@ def _pdf(
     def layout(*_: object) -> tuple[float, float, float, float]:
         return width, height, width, height
 
-    picture = img2pdf.convert(_jpeg(image), layout_fun=layout, first_frame_only=True)
-    with pikepdf.Pdf.open(io.BytesIO(picture)) as pdf:
+    picture = io.BytesIO()
+    img2pdf.convert(
+        io.BytesIO(_jpeg(image)), outputstream=picture, layout_fun=layout, first_frame_only=True
+    )
+    with pikepdf.Pdf.open(picture) as pdf:
         page = pdf.pages[0]
         page.contents_add(f"q 1 0 0 1 {left} {bottom} cm\n".encode(), prepend=True)
         page.contents_add(b"Q")

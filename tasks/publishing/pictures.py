@@ -54,22 +54,23 @@ def write_picture_pdf(picture: Path, media_type: str, output: Path) -> None:
         pages: list[Path] = []
         for number in range(1, document.page_count + 1):
             page = output.with_suffix(f".{number:05d}.pdf")
-            page.write_bytes(_convert(_compressed(document.page(number))))
+            _convert(_compressed(document.page(number)), page)
             pages.append(page)
     _bind(pages, output)
 
 
 def _write_as_it_is(picture: Path, output: Path) -> bool:
     try:
-        pdf = _convert(picture.read_bytes())
+        _convert(picture, output)
     except _NOT_AS_IT_IS:
         return False
-    output.write_bytes(pdf)
     return True
 
 
-def _convert(picture: bytes) -> bytes:
-    return img2pdf.convert(picture, layout_fun=_layout, first_frame_only=True)
+def _convert(picture: Path | BytesIO, output: Path) -> None:
+    """Of a picture's bytes no more copies than img2pdf makes: a large one has 60 MB."""
+    with output.open("wb") as file:
+        img2pdf.convert(picture, outputstream=file, layout_fun=_layout, first_frame_only=True)
 
 
 def _layout(
@@ -85,14 +86,15 @@ def _layout(
     return points[0], points[1], points[0], points[1]
 
 
-def _compressed(pixels: Pixels) -> bytes:
+def _compressed(pixels: Pixels) -> BytesIO:
     """As PNG where it is black and white, as faxes are; else as JPEG."""
     packed = BytesIO()
     if np.isin(pixels, (0, 255)).all() and (pixels == pixels[..., :1]).all():
         Image.fromarray(pixels[..., 0]).convert("1").save(packed, "PNG", optimize=True)
     else:
         Image.fromarray(pixels).save(packed, "JPEG", quality=JPEG_QUALITY)
-    return packed.getvalue()
+    packed.seek(0)
+    return packed
 
 
 def _bind(pages: Sequence[Path], output: Path) -> None:

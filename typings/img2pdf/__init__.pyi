@@ -1,6 +1,9 @@
 """What is used of img2pdf, which carries no types."""
 
 from collections.abc import Callable
+from io import BytesIO
+from pathlib import Path
+from typing import BinaryIO
 
 class AlphaChannelError(Exception): ...
 class ExifOrientationError(Exception): ...
@@ -11,8 +14,9 @@ class PdfTooLargeError(Exception): ...
 class UnsupportedColorspaceError(Exception): ...
 
 def convert(
-    picture: bytes,
+    picture: Path | BytesIO,
     *,
+    outputstream: BinaryIO,
     layout_fun: Callable[[int, int, tuple[float, float]], tuple[float, float, float, float]],
     first_frame_only: bool,
-) -> bytes: ...
+) -> None: ...
