@@ -35,7 +35,6 @@ from schema.lanes import Lane
 from schema.ocr import PageText, Word
 from sql.connection import Connection, Pool
 from sql.documents import NewDocument, insert_document
-from sql.migrate import migrate
 from stack.embedded import BUCKET, Stack
 from work_pools.host_environment import HostOrder, HostTerms, host_environment
 
@@ -89,12 +88,9 @@ def _bearer(token: str) -> dict[str, str]:
 
 
 @pytest.fixture
-async def door(stack: Stack, tmp_path: Path) -> AsyncGenerator[Door]:
-    name = f"door_{uuid4().hex[:12]}"
-    stack.servers.postgres.create_database_if_missing(name)
-    migrate(stack.servers.postgres.dsn(name))
+async def door(stack: Stack, app_dsn: str, tmp_path: Path) -> AsyncGenerator[Door]:
     gateway = await load(Gateway)
-    dsn = SecretStr(stack.servers.postgres.dsn(name, "aseagi_app"))
+    dsn = SecretStr(app_dsn)
     database = Database(dsn=dsn, dashboard_dsn=dsn)
     settings = settings_of(gateway, database, await load(ObjectStorage), Reading(), prefect_login())
     async with open_services(settings, tmp_path / "spool") as services:
