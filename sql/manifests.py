@@ -28,7 +28,7 @@ class ManifestRow:
     submitted_by: str | None
     note: str | None
     parent: str | None
-    """The document it was part of, if it was."""
+    """The SHA-256 of the container it came in (a ZIP, an e-mail), if it came in one."""
     document_id: UUID
     corrections: Sequence[dict[str, Any]]
     """What people corrected and still holds: field, value, by, at."""
@@ -53,7 +53,12 @@ async def manifest_rows(
                 coalesce(arrival.key, document.s3_raw_path) as key, arrival.etag,
                 document.size_bytes, document.media_type,
                 coalesce(arrival.source, 'unknown') as source, arrival.submitted_by,
-                arrival.note, null::text as parent, document.id as document_id,
+                arrival.note, (
+                    select container.file_hash from aseagi.members member
+                    join aseagi.documents container on container.id = member.parent_id
+                    where member.file_hash = document.file_hash
+                    order by container.created_at, container.id limit 1) as parent,
+                document.id as document_id,
                 coalesce((
                     select jsonb_agg(jsonb_build_object('field', field, 'value', value,
                         'by', said_by, 'at', said_at) order by id)

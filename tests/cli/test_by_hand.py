@@ -224,6 +224,18 @@ async def test_the_bucket_of_a_lost_database_is_adopted_with_all_that_was_known(
     )
     async with house.transaction():
         await correct(house.db, document, Said(title="Ours", matter="jones"), by="M. Lopez")
+    mail, mail_hash = await take_in(house, bucket, PDF + b"a mail", "raw/mail.pdf")
+    await house.change(
+        "insert into aseagi.members (parent_id, number, name, size_bytes, file_hash, root_hash) "
+        "values (%s, 1, 'scan 1.pdf', 1, %s, %s)",
+        mail, file_hash, mail_hash,
+    )  # fmt: skip
+    async with house.transaction():
+        rows = await manifest_rows(house.db)
+    assert {row.file_hash: row.parent for row in rows} == {file_hash: mail_hash, mail_hash: None}
+    await house.change("delete from aseagi.documents where id = %s", mail)
+    for key in ("raw/mail.pdf", f"processed/{mail_hash}/original"):
+        bucket.client().delete_object(Bucket=bucket.bucket, Key=key)
     await export(house, bucket, "last", tmp_path)
     forged = f"processed/{'ab' * 32}/original"
     lay(bucket, forged, PDF + b"not that")
