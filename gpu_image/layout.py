@@ -222,9 +222,18 @@ def _is_wide(left: list[_Box], right: list[_Box]) -> bool:
 
 
 def _read_band(band: list[tuple[list[_Box], list[_Box]]]) -> list[list[_Box]]:
-    if _is_prose(band):
-        return [left for left, _ in band if left] + [right for _, right in band if right]
-    return [left + right for left, right in band]
+    if not _is_prose(band):
+        return [left + right for left, right in band]
+    lefts, rights = [left for left, _ in band if left], [right for _, right in band if right]
+    after = len(lefts) - 1 if _is_set_apart(lefts, rights) else len(lefts)
+    return lefts[:after] + rights + lefts[after:]
+
+
+def _is_set_apart(lefts: list[list[_Box]], rights: list[list[_Box]]) -> bool:
+    """Whether the last line on the left is the heading of what comes below both columns."""
+    leading = median(_middle(below) - _middle(above) for above, below in pairwise(lefts))
+    last = _middle(lefts[-1])
+    return last - max(_middle(lefts[-2]), _middle(rights[-1])) > 1.5 * leading
 
 
 def _is_prose(band: list[tuple[list[_Box], list[_Box]]]) -> bool:

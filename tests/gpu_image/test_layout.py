@@ -85,6 +85,12 @@ def test_two_columns_of_prose_are_read_one_after_the_other() -> None:
     assert read(words) == f"{LEFT_COLUMN}\n{RIGHT_COLUMN}"
 
 
+def test_a_heading_below_two_columns_is_read_after_both() -> None:
+    words = typed(LEFT_COLUMN) + typed(RIGHT_COLUMN, x=350)
+    words += typed("Miscellaneous", y=50 + 8 * LEADING)
+    assert read(words) == f"{LEFT_COLUMN}\n{RIGHT_COLUMN}\nMiscellaneous"
+
+
 def test_a_heading_across_both_columns_stays_above_them() -> None:
     heading = "A heading that runs across the whole width of this page"
     words = typed(heading, y=10) + typed(LEFT_COLUMN) + typed(RIGHT_COLUMN, x=350)
