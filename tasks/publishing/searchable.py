@@ -25,7 +25,7 @@ from botocore.exceptions import BotoCoreError, ClientError
 from blocks.database import Database
 from blocks.object_storage import ObjectStorage
 from schema.failures import BadInput, RetryLater
-from schema.files import PDF
+from schema.files import PDF, WITHOUT_PICTURES
 from sql.publishing import PageSource, list_page_sources
 from tasks.publishing.workshop import Job, Result, Workshop, words_file
 
@@ -61,11 +61,6 @@ class Source:
     """Where the immutable original lies."""
 
 
-def has_pages_to_show(media_type: str) -> bool:
-    """Whether a file of that type is pages: PDFs and pictures are, a text file is not."""
-    return media_type == PDF or media_type.startswith("image/")
-
-
 def searchable_key(original_path: str) -> str:
     """Where the searchable PDF of that original lies."""
     return f"{original_path.removesuffix('/original')}/searchable.pdf"
@@ -79,7 +74,7 @@ async def make_searchable(
     Raises `BadInput` where there can be none, with the reason; `RetryLater` when the bucket is
     away.
     """
-    if not has_pages_to_show(source.media_type):
+    if source.media_type in WITHOUT_PICTURES:
         raise BadInput("It is text without pages of its own; there is nothing to lay words on.")
     pages = await _pages(database, source)
     if not pages:
