@@ -53,7 +53,7 @@ async def export(
     Args:
         matter: Only this matter; empty for all of them.
         name: Name of the export's folder; empty for one made of the present time. The same name
-            again replaces the export.
+            again replaces the export; PDFs of it stay where none are wanted now.
         searchable: A searchable PDF of every document. They are made once, in seconds each.
         report: The case report; empty for one if a matter is given.
         prepared_by: Who prepared the report, for its cover; empty for nobody.
