@@ -84,6 +84,15 @@ class DatabaseServer:
                 owner.execute(drop)
 
 
+def pytest_make_parametrize_id(val: object, argname: str) -> str | None:
+    """Name a parameter that is a whole file by its role, not by its bytes.
+
+    The bytes of an archive hold the time it was made, so two processes of pytest-xdist would
+    name the same test differently and refuse to run any.
+    """
+    return argname if isinstance(val, bytes) and len(val) > 32 else None
+
+
 @pytest.fixture(scope="session")
 def host_python() -> Path:
     """The Python of the environment that `make host` installs from the host's lock."""
