@@ -1,9 +1,11 @@
 """`aseagi delete` and `aseagi deletions`: a document goes from everywhere, and that stays known."""
 
+from contextlib import suppress
 from typing import TYPE_CHECKING, Annotated, Any
 from uuid import UUID
 
 import typer
+from botocore.exceptions import BotoCoreError, ClientError
 from rich.box import SIMPLE_HEAD
 from rich.table import Table
 from rich.text import Text
@@ -111,10 +113,13 @@ async def _delete(
     for row in rows:
         # Each for itself: what was asked for holds, wherever this ends.
         async with database.connect() as db:
-            deletion = await ask_deletion(db, row.id, by=by, why=why)
+            deletion = await ask_deletion(db, row.id, by=by, why=why, matter=matter)
         if deletion is not None:
             asked.append(deletion)
-    with console.status("removing what lies in the bucket"):
+    with (
+        console.status("removing what lies in the bucket"),
+        suppress(BotoCoreError, ClientError),  # it is said below: housekeeping goes on with it
+    ):
         await finish_now(storage.plain(), database, asked)
     async with database.connect() as db:
         done = await list_deletions(db, ids=asked)
@@ -122,6 +127,8 @@ async def _delete(
         print_json([_dict(one) for one in done])
         return
     _tell(done)
+    if len(asked) < len(rows):
+        console.print(f"{len(rows) - len(asked)} left the matter meanwhile, or were gone.")
     if yes:  # who was asked knows
         _tell_stays(stays)
 

@@ -1,7 +1,9 @@
 """The flow `export`: everything known about the documents, as files people open."""
 
+import asyncio
 import re
 from collections.abc import Sequence
+from typing import Annotated
 
 from prefect import flow
 from prefect.artifacts import acreate_link_artifact, acreate_markdown_artifact
@@ -11,11 +13,23 @@ from pydantic import BaseModel, Field
 from blocks.database import Database
 from blocks.loading import load
 from blocks.object_storage import ObjectStorage
-from tasks.exporting import ExportedFile, gather_rows, new_export_name, write_files
+from tasks.exporting import (
+    DeletedMeanwhile,
+    ExportedFile,
+    check_whole,
+    gather_rows,
+    new_export_name,
+    remove_export,
+    write_files,
+)
 from tasks.publishing.exported import SearchableFiles, write_report, write_searchable
 
 MOST_ROWS = 200
 """Files that the run's page lists; the export's folder has all of them."""
+
+
+ExportName = Annotated[str, Field(pattern=r"^[^/\\]+$", max_length=100)]
+"""One folder's name: a deletion finds an export by it."""
 
 
 class ExportReport(BaseModel):
@@ -36,7 +50,7 @@ def _run_name() -> str:
 @flow(name="export", flow_run_name=_run_name)
 async def export(
     matter: str | None = None,
-    name: str | None = None,
+    name: ExportName | None = None,
     searchable: bool = False,
     report: bool | None = None,
     prepared_by: str | None = None,
@@ -53,7 +67,7 @@ async def export(
     Args:
         matter: Only this matter; empty for all of them.
         name: Name of the export's folder; empty for one made of the present time. The same name
-            again replaces the export; PDFs of it stay where none are wanted now.
+            again replaces the export.
         searchable: A searchable PDF of every document. They are made once, in seconds each.
         report: The case report; empty for one if a matter is given.
         prepared_by: Who prepared the report, for its cover; empty for nobody.
@@ -61,12 +75,19 @@ async def export(
     database, storage = await load(Database), await load(ObjectStorage)
     folder = name or new_export_name()
     rows = await gather_rows(database, matter)
-    files = await write_files(storage, folder, rows)
-    if report if report is not None else matter is not None:
-        files += await write_report(database, storage, folder, matter, prepared_by)
     pdfs = SearchableFiles((), ())
-    if searchable:
-        pdfs = await write_searchable(database, storage, folder, matter)
+    try:
+        files = await write_files(storage, folder, rows)
+        if report if report is not None else matter is not None:
+            files += await write_report(
+                database, storage, folder, rows.numbered, matter=matter, prepared_by=prepared_by
+            )
+        if searchable:
+            pdfs = await write_searchable(database, storage, folder, rows.numbered)
+        await check_whole(database, folder, rows.numbered)
+    except DeletedMeanwhile:
+        await asyncio.to_thread(remove_export, storage, folder)
+        raise
     for file in (*files, *pdfs.files[:1]):
         await acreate_link_artifact(
             key=file.name.replace(".", "-"), link=file.link, link_text=file.name

@@ -122,9 +122,13 @@ def _plain(value: object) -> object:
     return f"-{digits[1:-1]}" if digits.startswith("(") and digits.endswith(")") else digits
 
 
+MOST_MONEY = Decimal(10) ** 15
+"""No sum is as large: longer runs of digits are numbers of other things."""
+
 Value = Annotated[
     Decimal,
     BeforeValidator(_plain),
+    _is(lambda value: abs(value) < MOST_MONEY, "no sum of money is so large"),
     WithJsonSchema({"type": "string", "description": "Digits with a decimal point: -1250.00"}),
 ]
 Currency = Annotated[

@@ -63,6 +63,28 @@ async def remember_arrivals(
     return added
 
 
+async def restore_name(
+    db: Connection, document_id: UUID, *, instead_of: str, file_name: str, matter: str | None
+) -> None:
+    """Give a document the name and the matter it had, which no inbox takes. Commits nothing.
+
+    Once, and only one that came under a name which begins with `instead_of`.
+    """
+    await db.execute(
+        """
+        update aseagi.documents set file_name = %(name)s, matter = coalesce(matter, %(matter)s)
+        where id = %(document)s and %(name)s <> '' and file_name <> %(name)s
+            and starts_with(file_name, %(instead_of)s)
+        """,
+        {
+            "document": document_id,
+            "name": file_name,
+            "matter": matter,
+            "instead_of": instead_of,
+        },
+    )
+
+
 async def date_arrival(
     db: Connection, document_id: UUID, *, source: str, arrived_at: datetime, note: str | None
 ) -> None:

@@ -16,7 +16,7 @@ locked in the order that `sql.leases` names, the document last. Correction, hist
 the document shows are one transaction: killed anywhere, all of it holds or none.
 """
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -103,6 +103,7 @@ async def correct(db: Connection, document_id: UUID, said: Said, *, by: str) -> 
         )
         changed[field] = value
     await _show(db, document_id, standing, changed)
+    await _see(db, document_id, changed)
     return len(changed)
 
 
@@ -239,15 +240,25 @@ async def _show(
                 document_id,
             ),
         )
-    # Who reviewed it saw what stood there; this is a person's word too, and no news.
+
+
+async def _see(db: Connection, document_id: UUID, fields: Collection[CorrectedField]) -> None:
+    """Note of a reviewed document that a person knows these fields: their own word is no news."""
     await db.execute(
         """
         update aseagi.reviews review
-        set document_type = document.document_type, document_date = document.document_date
+        set document_type = case when %(type)s then document.document_type
+                else review.document_type end,
+            document_date = case when %(date)s then document.document_date
+                else review.document_date end
         from aseagi.documents document
-        where document.id = review.document_id and review.document_id = %s
+        where document.id = review.document_id and review.document_id = %(document)s
         """,
-        (document_id,),
+        {
+            "document": document_id,
+            "type": CorrectedField.TYPE in fields,
+            "date": CorrectedField.DATE in fields,
+        },
     )
 
 

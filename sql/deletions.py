@@ -79,23 +79,30 @@ _DELETION = """
 
 
 async def ask_deletion(
-    db: Connection, document_id: UUID, *, by: str, why: str | None = None
+    db: Connection,
+    document_id: UUID,
+    *,
+    by: str,
+    why: str | None = None,
+    matter: str | None = None,
 ) -> UUID | None:
     """Take a document out of every table; return the deletion, None if there is no document.
 
-    Commits nothing. Deleting again what is deleted changes nothing.
+    With `matter`, none either if it belongs to another by now. Commits nothing. Deleting again
+    what is deleted changes nothing.
     """
     await _lock(db, document_id)
     cursor = await db.execute(
         """
         insert into aseagi.deletions (document_id, file_hash, file_name, matter, asked_by, why,
             arrived_at, pages, arrivals)
-        select id, file_hash, file_name, matter, %s, %s, created_at, page_count,
+        select id, file_hash, file_name, matter, %(by)s, %(why)s, created_at, page_count,
             (select count(*) from aseagi.arrivals where document_id = document.id)
-        from aseagi.documents document where id = %s
+        from aseagi.documents document
+        where id = %(document)s and (%(matter)s::text is null or matter = %(matter)s)
         returning id
         """,
-        (by, why, document_id),
+        {"by": by, "why": why, "document": document_id, "matter": matter},
     )
     row = await cursor.fetchone()
     if row is None:

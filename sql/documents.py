@@ -1,6 +1,7 @@
 """Documents: one row per distinct content, with its pages and its job."""
 
-from collections.abc import Sequence
+import re
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from datetime import UTC, date, datetime
 from decimal import Decimal
@@ -299,11 +300,23 @@ async def list_documents(
         return await cursor.fetchall()
 
 
-async def find_by_prefix(db: Connection, prefix: str) -> list[UUID]:
-    """Documents whose id begins with `prefix` (people copy the first eight characters)."""
+async def count_documents(db: Connection, ids: Collection[UUID]) -> int:
+    """How many of these documents there are."""
     cursor = await db.execute(
-        "select id from aseagi.documents where id::text like %s limit 3",
-        (prefix.lower().replace("%", "").replace("_", "") + "%",),
+        "select count(*) from aseagi.documents where id = any(%s)", (list(ids),)
+    )
+    return (await only_row(cursor))[0]
+
+
+async def find_by_prefix(db: Connection, prefix: str) -> list[UUID]:
+    """Documents whose id begins with `prefix` (people copy the first eight characters).
+
+    None's does with what is no beginning of an id, least of all with nothing.
+    """
+    if not re.fullmatch(r"[0-9a-f][0-9a-f-]*", prefix.lower()):
+        return []
+    cursor = await db.execute(
+        "select id from aseagi.documents where id::text like %s limit 3", (f"{prefix.lower()}%",)
     )
     return [row[0] for row in await cursor.fetchall()]
 

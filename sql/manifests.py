@@ -31,7 +31,7 @@ class ManifestRow:
     """The SHA-256 of the container it came in (a ZIP, an e-mail), if it came in one."""
     document_id: UUID
     corrections: Sequence[dict[str, Any]]
-    """What people corrected and still holds: field, value, by, at."""
+    """What people corrected and still holds: field, value, what would stand there, by, at."""
 
 
 async def manifest_rows(
@@ -61,7 +61,7 @@ async def manifest_rows(
                 document.id as document_id,
                 coalesce((
                     select jsonb_agg(jsonb_build_object('field', field, 'value', value,
-                        'by', said_by, 'at', said_at) order by id)
+                        'previous', previous, 'by', said_by, 'at', said_at) order by id)
                     from aseagi.corrections
                     where document_id = document.id and ended_as is null), '[]') as corrections
             from aseagi.documents document

@@ -36,6 +36,14 @@ async def list_page_sources(db: Connection, document_id: UUID) -> list[PageSourc
         return await cursor.fetchall()
 
 
+async def hold_document(db: Connection, document_id: UUID) -> bool:
+    """Whether there is that document; nobody deletes it before the transaction ends."""
+    cursor = await db.execute(
+        "select from aseagi.documents where id = %s for key share", (document_id,)
+    )
+    return cursor.rowcount == 1
+
+
 async def failed_pages_of(
     db: Connection, document_ids: Sequence[UUID]
 ) -> dict[UUID, list[tuple[int, dict[str, Any]]]]:

@@ -10,6 +10,7 @@ an arrival or a correction that is there is not added again.
 import hashlib
 import tempfile
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path, PurePosixPath
@@ -32,10 +33,11 @@ from blocks.inbox import (
 from schema.failures import BadInput
 from schema.files import MAX_BYTES
 from schema.lanes import Lane
-from sql.adoptions import PastArrival, date_arrival, remember_arrivals
+from sql.adoptions import PastArrival, date_arrival, remember_arrivals, restore_name
 from sql.arrivals import SeenObject, notice, tell_origin
 from sql.connection import Connection
 from sql.corrections import carry_over
+from tasks.exporting import CONTENT_TYPES
 from tasks.manifest import NAME as MANIFEST
 from tasks.manifest import KnownArrival, KnownDocument, read_manifest
 
@@ -142,7 +144,13 @@ def _read_listing(path: Path) -> Iterator[KnownDocument]:
                     original_path=listed.original_path,
                     note=listed.notes,
                 )
-                yield KnownDocument(listed.file_hash, listed.file_name, listed.matter, [arrival])
+                yield KnownDocument(
+                    listed.file_hash,
+                    listed.file_name,
+                    listed.matter,
+                    [arrival],
+                    brought_to=listed.matter,
+                )
 
 
 class _Listed(BaseModel):
@@ -169,9 +177,11 @@ def files_in(folder: Path, known: Known) -> Iterator[Candidate]:
     found: set[str] = set()
     others: list[Path] = []
     for path in sorted(folder.rglob("*")):
-        if not path.is_file() or path.name == MANIFEST or path.name.startswith("documents."):
+        if not path.is_file():
             continue
         file_hash = _hash_of(path)
+        if file_hash not in known and path.name in CONTENT_TYPES:
+            continue  # the export's own
         if file_hash in known and file_hash not in found:
             found.add(file_hash)
             yield Candidate(str(path.relative_to(folder)), file_hash, path)
@@ -270,16 +280,21 @@ def _origin(told: Mapping[str, str], known: KnownDocument | None, *, by: str, la
 def _key(
     candidate: Candidate, content: Content, known: KnownDocument | None, origin: Origin
 ) -> str:
-    """Where it goes: under the name it had, else one made of its hash."""
-    made = f"{candidate.file_hash[:16]}{_ENDINGS.get(content.media_type, '')}"
+    """Where it goes: under the name it had, else one made of its hash (`carry_over_all`)."""
+    made = f"{_stand_in(candidate.file_hash)}{_ENDINGS.get(content.media_type, '')}"
     if known is not None:
         name = PurePosixPath(known.file_name).name or made
     else:
         name = PurePosixPath((origin.path or made).replace("\\", "/")).name or made
-    try:
-        return inbox_key(name, known.matter if known else None)
-    except BadInput:  # names of another system, or of another time
-        return inbox_key(made)
+    matter = known.brought_to if known else None
+    for one in (name, made):
+        with suppress(BadInput):  # names of another system, or of another time
+            return inbox_key(one, matter)
+    return inbox_key(made)
+
+
+def _stand_in(file_hash: str) -> str:
+    return file_hash[:16]
 
 
 async def announce(db: Connection, adopted: Adopted, *, lane: Lane) -> None:
@@ -292,6 +307,13 @@ async def announce(db: Connection, adopted: Adopted, *, lane: Lane) -> None:
 async def carry_over_all(db: Connection, document_id: UUID, known: KnownDocument) -> int:
     """Add what was known of a document elsewhere; return how much was new. Commits nothing."""
     past = _arrivals(known)
+    await restore_name(
+        db,
+        document_id,
+        instead_of=_stand_in(known.file_hash),
+        file_name=PurePosixPath(known.file_name).name,
+        matter=known.brought_to,
+    )
     added = await remember_arrivals(db, document_id, past)
     if not past and known.arrivals:
         first = known.arrivals[0]

@@ -13,7 +13,7 @@ Twice: at once, and again when what was being written at that moment has come.
 """
 
 import asyncio
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -67,7 +67,7 @@ async def remove_objects(bucket: Bucket, database: Database, deletions: Sequence
 
     Returns how many went a state on; those that another process has at hand do not.
     """
-    exports = Exports(bucket)
+    exports = Exports(bucket, {deletion.file_hash for deletion in deletions})
     moved = 0
     for deletion in deletions:
         async with database.connect() as db:
@@ -148,19 +148,20 @@ class _Export:
     name: str
     written_at: datetime
     hashes: frozenset[str] | None
-    """None: it has no manifest."""
+    """Which of the wanted documents it holds; None: it has no manifest."""
 
 
 class Exports:
-    """The exports in the bucket, looked at once; blocking."""
+    """The exports in the bucket, looked at once for these documents; blocking."""
 
-    def __init__(self, bucket: Bucket) -> None:
+    def __init__(self, bucket: Bucket, hashes: Collection[str]) -> None:
         self._bucket = bucket
+        self._wanted = frozenset(hashes)
         self._found: list[_Export] | None = None
         self._removed: set[str] = set()
 
     def holding(self, file_hash: str, *, since: datetime) -> list[str]:
-        """The names of the exports that hold a document that arrived then."""
+        """The names of the exports that hold one of the documents, which arrived then."""
         if self._found is None:
             self._found = list(self._look())
         earliest = since - CLOCKS
@@ -199,14 +200,14 @@ class Exports:
                 return None  # gone since it was listed
             raise
         lines = (line.decode("utf-8", "replace") for line in answer["Body"].iter_lines())
-        return frozenset(hashes_in(lines))
+        return self._wanted.intersection(hashes_in(lines))
 
 
 async def exports_holding(bucket: Bucket, documents: Sequence[tuple[str, datetime]]) -> set[str]:
     """The exports that hold any of these documents: each by its hash, and when it arrived."""
 
     def look() -> set[str]:
-        exports = Exports(bucket)
+        exports = Exports(bucket, {file_hash for file_hash, _ in documents})
         return {name for one in documents for name in exports.holding(one[0], since=one[1])}
 
     return await asyncio.to_thread(look)

@@ -3,10 +3,11 @@
 import asyncio
 import secrets
 import tempfile
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any, TypedDict
+from typing import TYPE_CHECKING, Any, TypedDict
 from uuid import UUID
 
 from prefect import task
@@ -16,11 +17,13 @@ from blocks.bucket import EXPORTS
 from blocks.database import Database
 from blocks.object_storage import EXPORT_LINK_SECONDS, ObjectStorage
 from schema.analysis import Analysis, Quoted
-from schema.failures import Failure
-from sql.documents import DocumentRow, list_documents
+from schema.failures import BadInput, Failure
+from sql.documents import DocumentRow, count_documents, list_documents
 from sql.manifests import manifest_rows
+from tasks.deleting import remove_below
 from tasks.manifest import NAME as MANIFEST
 from tasks.manifest import write_manifest
+from tasks.publishing.case_report import in_order
 from tasks.workbook import (
     ExportedDocument,
     ExportedKeyFact,
@@ -32,13 +35,26 @@ from tasks.workbook import (
     write_workbook,
 )
 
+if TYPE_CHECKING:
+    from prefect import State
+
 CONTENT_TYPES = {
+    MANIFEST: "text/csv; charset=utf-8",
     "documents.xlsx": "application/vnd.openxmlformats-officedocument.spreadsheetml.sheet",
     "documents.csv": "text/csv; charset=utf-8",
     "documents.jsonl": "application/jsonl",
-    MANIFEST: "text/csv; charset=utf-8",
 }
-"""The files of an export, with their types."""
+"""The files of an export, with their types, in the order in which they are put: the manifest
+first, as it tells a deletion which exports hold a document."""
+
+
+class DeletedMeanwhile(BadInput):
+    """A document was deleted while it was being exported."""
+
+
+async def unless_gone(_task: object, _run: object, state: "State[object]") -> bool:
+    """Retry anything else; a plain function because Prefect ignores anything else here."""
+    return not isinstance(await state.aresult(raise_on_failure=False), DeletedMeanwhile)
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,7 +115,45 @@ async def gather_rows(database: Database, matter: str | None) -> ExportedRows:
             for fact in found.key_facts
         ],
         manifest=manifest,
+        numbered=[row.id for row in in_order(rows)],
     )
+
+
+async def check_all_there(database: Database, documents: Collection[UUID]) -> None:
+    """Raise `DeletedMeanwhile` if one of these has been deleted."""
+    async with database.connect() as db:
+        gone = len(documents) - await count_documents(db, documents)
+    if gone:
+        raise DeletedMeanwhile(
+            "A document was deleted while it was being exported, and the export with it: "
+            "export again."
+        )
+
+
+@task(
+    name="check export",
+    task_run_name="check {export}",
+    cache_policy=NO_CACHE,
+    retries=2,
+    retry_delay_seconds=[1, 5],
+    retry_condition_fn=unless_gone,
+)
+async def check_whole(
+    database: Database,
+    export: str,  # noqa: ARG001 - shown in the task run's name
+    documents: Sequence[UUID],
+) -> None:
+    """Raise `DeletedMeanwhile` if anything of an export was deleted while it was being written.
+
+    A deletion leaves the tables before it looks for exports. So either it is seen here, or it
+    finds this export, with all that is in it.
+    """
+    await check_all_there(database, documents)
+
+
+def remove_export(storage: ObjectStorage, export: str) -> None:
+    """Remove all that lies in an export; blocking."""
+    remove_below(storage.plain(), export_key(export, ""))
 
 
 class _Where(TypedDict):
@@ -183,7 +237,7 @@ def _with_role(name: str, role: str | None) -> str:
 async def write_files(
     storage: ObjectStorage, export: str, rows: ExportedRows
 ) -> list[ExportedFile]:
-    """Write workbook, CSV, JSON lines and manifest; the same export again overwrites."""
+    """Write workbook, CSV, JSON lines and manifest; what an export of that name held goes."""
     return await asyncio.to_thread(_write_files, storage, export, rows)
 
 
@@ -193,6 +247,7 @@ def _write_files(storage: ObjectStorage, export: str, rows: ExportedRows) -> lis
         write_csv(Path(folder) / "documents.csv", rows.documents)
         write_jsonl(Path(folder) / "documents.jsonl", rows)
         write_manifest(Path(folder) / MANIFEST, rows.manifest)
+        remove_export(storage, export)
         return [_upload(storage, export, Path(folder) / name) for name in CONTENT_TYPES]
 
 

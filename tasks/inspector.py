@@ -4,7 +4,8 @@
                                      --dies, hangs, takes too long--> no reader
 
 A file that ends its reader is tried once more with a new one, in case it was another's
-fault; the second time it is refused, with what happened. Files wait in line: one reader
+fault; the second time it is refused, with what happened. Computing for too long is its own
+fault: that is refused at once, as others wait behind it. Files wait in line: one reader
 serves them all, so that no more than one hostile file's memory is ever in use.
 """
 
@@ -89,7 +90,7 @@ class Inspector:
             async with asyncio.timeout(self._limits.wall_seconds):
                 said = await _say(reader, question.model_dump_json().encode() + b"\n")
             if said != ANSWERED:
-                raise _Died(await self._why(reader))
+                raise await self._end_of(reader)
             answer = await asyncio.to_thread(_answer_to, question)
             answered = True
         except TimeoutError as error:
@@ -99,16 +100,16 @@ class Inspector:
                 await self.close()
         return answer
 
-    async def _why(self, reader: Process) -> str:
-        """Why the reader ended by itself."""
+    async def _end_of(self, reader: Process) -> _Died | BadInput:
+        """Why the reader ended by itself: for good, or perhaps not the next time."""
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(STOP_SECONDS):
                 await reader.wait()
         if reader.returncode == -signal.SIGXCPU:
-            return _took_longer_than(self._limits.cpu_seconds)
+            return BadInput(_took_longer_than(self._limits.cpu_seconds))
         if reader.returncode == -signal.SIGALRM:
-            return _took_longer_than(self._limits.wall_seconds)
-        return "The file is damaged: what reads it crashed."
+            return _Died(_took_longer_than(self._limits.wall_seconds))
+        return _Died("The file is damaged: what reads it crashed.")
 
 
 @asynccontextmanager

@@ -47,7 +47,7 @@ from sql.arrivals import (
     supersede_arrival,
 )
 from sql.connection import Pool
-from sql.deletions import BeingDeleted
+from sql.deletions import BeingDeleted, hold_off
 from sql.documents import NewDocument, find_by_hash, insert_document, now_of
 from tasks.containers import PutMember, list_of, note_members, put_members, room_for
 from tasks.inspected import Inspection, Room
@@ -147,6 +147,17 @@ async def _take_in_one(
     if arrival.attempts > MAX_ATTEMPTS:
         reason = f"Taking the file in was begun {MAX_ATTEMPTS} times and never finished."
         return await _fail(pool, arrival, reason, retry_helps=True)
+    try:
+        return await _read_and_record(arrival, storage, pool, inspector)
+    except BeingDeleted as error:
+        async with pool.connection() as db:
+            await put_off_arrival(db, arrival.id, wait=DELETED_WITHIN)
+        return Taken(arrival.key, "waits", reason=str(error))
+
+
+async def _read_and_record(
+    arrival: Arrival, storage: ObjectStorage, pool: Pool, inspector: Inspector
+) -> Taken:
     with tempfile.TemporaryDirectory(prefix="aseagi-intake-") as folder:
         path, members_folder = Path(folder) / "original", Path(folder) / "members"
         members_folder.mkdir()
@@ -155,6 +166,8 @@ async def _take_in_one(
             async with pool.connection() as db:
                 looked_at = await now_of(db)
                 known = await find_by_hash(db, original.sha256) is not None
+                if not known:  # nothing is put anywhere of what is just being deleted
+                    await hold_off(db, original.sha256, since=looked_at)
             if not known:
                 await asyncio.to_thread(_copy, storage, arrival, original)
         except _Superseded:
@@ -181,12 +194,7 @@ async def _take_in_one(
             )
         except (ClientError, BotoCoreError) as error:
             raise RetryLater(f"object storage: {type(error).__name__}") from error
-    try:
-        return await _record(pool, arrival, original, inspection, failure, members, looked_at)
-    except BeingDeleted as error:
-        async with pool.connection() as db:
-            await put_off_arrival(db, arrival.id, wait=DELETED_WITHIN)
-        return Taken(arrival.key, "waits", reason=str(error))
+    return await _record(pool, arrival, original, inspection, failure, members, looked_at)
 
 
 async def _fail(pool: Pool, arrival: Arrival, reason: str, *, retry_helps: bool) -> Taken:

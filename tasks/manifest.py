@@ -9,7 +9,7 @@ formula is preceded by an apostrophe, and reading it back takes just that away a
 import csv
 import io
 import json
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
@@ -73,7 +73,7 @@ def _values(row: ManifestRow) -> tuple[object, ...]:
 
 def _cell(value: object) -> str:
     text = "" if value is None else str(value).replace("\x00", "")
-    return f"'{text}" if text.startswith(_GUARDED) else text
+    return f"'{text}" if text.startswith(_GUARDED) or text.lstrip().startswith(_GUARDED) else text
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,6 +108,8 @@ class KnownDocument:
     matter: str | None
     arrivals: Sequence[KnownArrival]
     corrections: Sequence[KnownCorrection] = ()
+    brought_to: str | None = None
+    """The matter it would belong to if nobody had corrected that."""
 
 
 def read_manifest(text: str) -> list[KnownDocument]:
@@ -133,12 +135,16 @@ def _plain(cell: str) -> str:
 
 def _document(lines: Sequence[dict[str, str]]) -> KnownDocument:
     first = lines[0]
+    matter = first.get("matter")
+    corrections = json.loads(first.get("corrections", "[]"))
+    before = [one.get("previous") for one in corrections if one["field"] == CorrectedField.MATTER]
     return KnownDocument(
         first["sha256"],
         first["file_name"],
-        first.get("matter"),
+        matter,
         [_arrival(line) for line in lines],
-        [_correction(one) for one in json.loads(first.get("corrections", "[]"))],
+        [_correction(one) for one in corrections],
+        brought_to=before[0] if before else matter,
     )
 
 
@@ -161,6 +167,6 @@ def _correction(one: dict[str, Any]) -> KnownCorrection:
     return KnownCorrection(said, str(one["by"]), datetime.fromisoformat(one["at"]))
 
 
-def hashes_in(lines: Iterable[str]) -> set[str]:
+def hashes_in(lines: Iterable[str]) -> Iterator[str]:
     """The documents that a manifest names, without taking it apart."""
-    return {line[:64] for line in lines if len(line) > 64 and line[64] == ","}
+    return (line[:64] for line in lines if len(line) > 64 and line[64] == ",")

@@ -115,6 +115,8 @@ class ExportedRows:
     key_facts: Sequence[ExportedKeyFact] = ()
     manifest: Sequence[ManifestRow] = ()
     """Where each document came from (`tasks.manifest`)."""
+    numbered: Sequence[UUID] = ()
+    """The documents in the order in which the case report numbers them, from 1."""
 
     @property
     def longest(self) -> int:

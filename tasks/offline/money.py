@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from decimal import Decimal
 from itertools import islice
 
-from schema.analysis import Amount, DocumentType
+from schema.analysis import MOST_MONEY, Amount, DocumentType
 from tasks.offline.country import Country, country_of
 from tasks.offline.figures import bare_sums, is_in_brackets, tells_of_money
 from tasks.offline.sums import WrittenSum, marked_sums
@@ -56,6 +56,8 @@ def find_amounts(pages: Sequence[Page], kind: DocumentType, language: str) -> li
         for one in found:
             what = _what_for(page, one, found)
             value = _signed(page, one, kind)
+            if abs(value) >= MOST_MONEY:
+                continue
             amount = Amount(value=value, currency=one.currency, what=what, page=page.number)
             amounts.setdefault((amount.value, one.currency, what, page.number), amount)
         if len(amounts) >= AMOUNTS_PER_DOCUMENT:

@@ -42,6 +42,7 @@ class Case:
 
     matter: str | None
     documents: Sequence[DocumentRow]
+    """In the order of their numbers (`in_order`)."""
     failed_pages: FailedPages
     prepared_by: str | None
     prepared_at: datetime
@@ -63,7 +64,7 @@ def volumes(case: Case) -> list[dict[str, Any]]:
     """
     numbered = [
         _Numbered(number, row, Analysis.model_validate(row.analysis) if row.analysis else None)
-        for number, row in enumerate(in_order(case.documents), 1)
+        for number, row in enumerate(case.documents, 1)
     ]
     parts: list[list[_Numbered]] = [[]]
     letters = 0
@@ -233,7 +234,7 @@ def _amount(one: Amount) -> str:
 
 def _money(value: Decimal) -> str:
     """With cents, and with whatever else the document states."""
-    return f"{value:,.2f}" if value == round(value, 2) else f"{value:,}"
+    return f"{value:,.2f}" if value == round(value, 2) else f"{value:,f}"
 
 
 def _unread(doc: _Numbered, failed_pages: FailedPages) -> list[dict[str, Any]]:

@@ -27,9 +27,9 @@ from schema.failures import BadInput, RetryLater
 from schema.files import PDF
 from sql.documents import DocumentRow, list_documents
 from sql.publishing import failed_pages_of
-from tasks.exporting import ExportedFile, export_key
+from tasks.exporting import ExportedFile, check_all_there, export_key, unless_gone
 from tasks.progress import DrainProgress
-from tasks.publishing.case_report import Case, in_order, name_of, volumes
+from tasks.publishing.case_report import Case, name_of, volumes
 from tasks.publishing.searchable import Searchable, Source, make_searchable, note_on
 from tasks.publishing.typesetting import typeset
 from tasks.publishing.workshop import Workshop
@@ -71,17 +71,17 @@ class SearchableFiles:
     cache_policy=NO_CACHE,
     retries=3,
     retry_delay_seconds=[2, 10, 60],
+    retry_condition_fn=unless_gone,
 )
 async def write_searchable(
-    database: Database, storage: ObjectStorage, export: str, matter: str | None
+    database: Database, storage: ObjectStorage, export: str, numbered: Sequence[UUID]
 ) -> SearchableFiles:
-    """Put a searchable PDF of every document into the export, and a table that says of each.
+    """Put a searchable PDF of each document into the export, and a table that says of each.
 
     One is made after the other, in little memory; what was made before is only copied. Done
-    again after a failure, it goes on where it was.
+    again after a failure, it goes on where it was. Raises `DeletedMeanwhile` if one was deleted.
     """
-    async with database.connect() as db:
-        rows = in_order(await list_documents(db, matter=matter))
+    rows = await _rows(database, numbered)
     documents: list[SearchableFile] = []
     files: list[ExportedFile] = []
     progress = DrainProgress("searchable PDFs")
@@ -99,8 +99,8 @@ async def write_searchable(
     with tempfile.TemporaryDirectory(prefix="aseagi-export-") as folder:
         index = Path(folder) / INDEX
         _write_index(index, documents)
+        await check_all_there(database, numbered)
         files.insert(0, await asyncio.to_thread(_upload, storage, export, index, "text/csv"))
-    await asyncio.to_thread(_drop_others, storage, export, "searchable/", files)
     return SearchableFiles(files, documents)
 
 
@@ -110,18 +110,24 @@ async def write_searchable(
     cache_policy=NO_CACHE,
     retries=2,
     retry_delay_seconds=[2, 10],
+    retry_condition_fn=unless_gone,
 )
 async def write_report(
     database: Database,
     storage: ObjectStorage,
     export: str,
+    numbered: Sequence[UUID],
+    *,
     matter: str | None,
     prepared_by: str | None,
 ) -> list[ExportedFile]:
-    """Put the case report into the export: one PDF, or the volumes of a large matter."""
+    """Put the case report into the export: one PDF, or the volumes of a large matter.
+
+    Raises `DeletedMeanwhile` if a document was deleted, before anything of it is put.
+    """
+    rows = await _rows(database, numbered)
     async with database.connect() as db:
-        rows = await list_documents(db, matter=matter)
-        failed = await failed_pages_of(db, [row.id for row in rows])
+        failed = await failed_pages_of(db, numbered)
     case = Case(matter, rows, failed, prepared_by, datetime.now(UTC).replace(microsecond=0))
     data = await asyncio.to_thread(volumes, case)
     files: list[ExportedFile] = []
@@ -129,9 +135,18 @@ async def write_report(
         with tempfile.TemporaryDirectory(prefix="aseagi-report-") as folder:
             made = await typeset(Path(folder), volume)
             named = made.rename(made.with_name(name_of(number, len(data))))
+            await check_all_there(database, numbered)
             files.append(await asyncio.to_thread(_upload, storage, export, named, PDF))
-    await asyncio.to_thread(_drop_others, storage, export, "case-report", files)
+    await asyncio.to_thread(_drop_others, storage, export, files)
     return files
+
+
+async def _rows(database: Database, numbered: Sequence[UUID]) -> list[DocumentRow]:
+    """The documents of an export in the order of their numbers."""
+    async with database.connect() as db:
+        rows = {row.id: row for row in await list_documents(db, ids=numbered)}
+    await check_all_there(database, numbered)
+    return [rows[one] for one in numbered]
 
 
 async def _searchable(
@@ -219,13 +234,11 @@ def _upload(storage: ObjectStorage, export: str, path: Path, media_type: str) ->
     return _exported(storage, path.name, key, path.stat().st_size)
 
 
-def _drop_others(
-    storage: ObjectStorage, export: str, beginning: str, files: Sequence[ExportedFile]
-) -> None:
-    """Delete what an earlier export of the same name left behind."""
+def _drop_others(storage: ObjectStorage, export: str, files: Sequence[ExportedFile]) -> None:
+    """Delete volumes that an earlier try left behind, when there were more of them or fewer."""
     client, kept = storage.client(), {file.key for file in files}
     listing = client.get_paginator("list_objects_v2").paginate(
-        Bucket=storage.bucket, Prefix=export_key(export, beginning)
+        Bucket=storage.bucket, Prefix=export_key(export, "case-report")
     )
     for key in [entry.get("Key", "") for page in listing for entry in page.get("Contents", [])]:
         if key and key not in kept:

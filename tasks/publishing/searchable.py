@@ -6,8 +6,9 @@ made from stands in the object's metadata as `version`. Whoever wants one looks 
     nothing there, or of another version ─ make ─► an object of this version
 
 Nothing else is state. A process that dies before the upload ends has changed nothing, and an
-upload replaces the object whole. Two that make the same one write the same. A document that is
-deleted meanwhile takes the object with it: who uploaded looks again.
+upload replaces the object whole. Two that make the same one write the same. While it is uploaded
+the document's row is held, so that a deletion comes before, and nothing is put, or after, and takes
+it away.
 """
 
 import asyncio
@@ -26,7 +27,7 @@ from blocks.database import Database
 from blocks.object_storage import ObjectStorage
 from schema.failures import BadInput, RetryLater
 from schema.files import PDF, WITHOUT_PICTURES
-from sql.publishing import PageSource, list_page_sources
+from sql.publishing import PageSource, hold_document, list_page_sources
 from tasks.publishing.workshop import Job, Result, Workshop, words_file
 
 if TYPE_CHECKING:
@@ -49,6 +50,8 @@ class Searchable:
     key: str
     """Where it lies in the bucket."""
     result: Result
+    unread: int = 0
+    """Pages that nobody has read: they wait, or could not be."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,30 +83,35 @@ async def make_searchable(
     if not pages:
         raise BadInput("It could not be opened, so there is nothing to lay words on.")
     key, version = searchable_key(source.original_path), version_of(pages)
+    unread = sum(page.source is None for page in pages)
     try:
         if (found := await asyncio.to_thread(_find, storage, key, version)) is not None:
-            return Searchable(key, found)
+            return Searchable(key, found, unread)
         with tempfile.TemporaryDirectory(prefix="aseagi-searchable-") as name:
             folder = Path(name)
             await asyncio.to_thread(_fetch, storage, source.original_path, pages, folder)
             read = [page.number for page in pages if page.source == ENGINE]
             result = await workshop.make(folder, Job(media_type=source.media_type, read_pages=read))
-            await asyncio.to_thread(_store, storage, key, version, result, folder)
-        if not await _pages(database, source):
-            await asyncio.to_thread(_forget, storage, key)
-            raise BadInput("It was deleted while its searchable PDF was made.")
+            # A deletion waits until it lies there, and removes it: nothing comes after that.
+            async with database.connect() as db:
+                if not await hold_document(db, source.document_id):
+                    raise BadInput("It was deleted while its searchable PDF was made.")
+                await asyncio.to_thread(_store, storage, key, version, result, folder)
     except (BotoCoreError, ClientError) as error:
         raise RetryLater(f"The bucket does not answer ({type(error).__name__}).") from error
-    return Searchable(key, result)
+    return Searchable(key, result, unread)
 
 
 def note_on(made: Searchable) -> str:
     """One line on what a searchable PDF is."""
     result = made.result
     kind = f"PDF/A-{result.pdfa}" if result.pdfa else "PDF"
+    unread = f"{made.unread} of {result.pages} pages could not be read, or not yet."
     if result.unchanged:
-        return f"{kind}, the original unchanged: its own text is good."
-    return f"{kind}, text laid behind {result.layered} of {result.pages} pages."
+        why = unread if made.unread else "its own text is good."
+        return f"{kind}, the original unchanged: {why}"
+    laid = f"{kind}, text laid behind {result.layered} of {result.pages} pages"
+    return f"{laid}; {unread}" if made.unread else f"{laid}."
 
 
 async def _pages(database: Database, source: Source) -> list[PageSource]:
@@ -182,7 +190,3 @@ def _store(storage: ObjectStorage, key: str, version: str, result: Result, folde
             },
         },
     )
-
-
-def _forget(storage: ObjectStorage, key: str) -> None:
-    storage.client().delete_object(Bucket=storage.bucket, Key=key)

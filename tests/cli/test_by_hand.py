@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+from datetime import UTC, datetime
 from hashlib import sha256
 from pathlib import Path
 from typing import Any
@@ -13,11 +14,11 @@ from pydantic import SecretStr
 from blocks.bucket import Bucket
 from blocks.database import Database
 from blocks.object_storage import ObjectStorage
-from schema.corrections import Said
+from schema.corrections import CorrectedField, Said
 from schema.lanes import Lane
 from sql.arrivals import SeenObject, begin_arrivals
 from sql.connection import Connection
-from sql.corrections import correct
+from sql.corrections import correct, take_back
 from sql.deletions import LATE, ask_deletion, list_deletions, open_deletions
 from sql.documents import NewDocument, insert_document
 from sql.manifests import manifest_rows
@@ -33,7 +34,15 @@ from tasks.adopting import (
     put,
 )
 from tasks.deleting import exports_holding, finish_now, remove_objects
-from tasks.manifest import write_manifest
+from tasks.exporting import (
+    DeletedMeanwhile,
+    check_whole,
+    gather_rows,
+    remove_export,
+    write_files,
+)
+from tasks.manifest import KnownArrival, KnownDocument, write_manifest
+from tasks.publishing.exported import write_report, write_searchable
 from tests.sql.house import House
 
 PDF = b"%PDF-1.7 "
@@ -258,27 +267,79 @@ async def test_the_bucket_of_a_lost_database_is_adopted_with_all_that_was_known(
         file_hash: "adopted", "ab" * 32: "wrong hash", named: "adopted",
     }  # fmt: skip
     assert sorted(keys(bucket, "uploads/")) == [
-        "uploads/jones/scan 1.pdf", "uploads/named by its owner.pdf",
+        "uploads/named by its owner.pdf", "uploads/smith/scan 1.pdf",
     ]  # fmt: skip
     async with house.transaction():
         arrived = await begin_arrivals(house.db, limit=9)
     assert {(one.key, one.source, one.lane) for one in arrived} == {
-        ("uploads/jones/scan 1.pdf", "adopted", Lane.NIGHTLY),
+        ("uploads/smith/scan 1.pdf", "adopted", Lane.NIGHTLY),
         ("uploads/named by its owner.pdf", "adopted", Lane.NIGHTLY),
     }
 
     # Ingest has made a document of it.
-    again, _ = await take_in(house, bucket, content, "uploads/jones/other.pdf", matter="jones")
+    again, _ = await take_in(house, bucket, content, "uploads/smith/other.pdf", matter="smith")
     for added in (4, 0):
         async with house.transaction():
             assert await carry_over_all(house.db, again, known[file_hash]) == added
     async with house.transaction():
         rows = await manifest_rows(house.db, ids=[again])
     assert [row.key for row in rows] == [
-        "raw/smith/scan 1.pdf", "uploads/smith/copy.pdf", "uploads/jones/other.pdf",
+        "raw/smith/scan 1.pdf", "uploads/smith/copy.pdf", "uploads/smith/other.pdf",
     ]  # fmt: skip
     assert await house.rows("select title, matter from aseagi.documents") == [("Ours", "jones")]
     assert {one["by"] for one in rows[0].corrections} == {"M. Lopez"}
+    async with house.transaction():
+        await take_back(house.db, again, [CorrectedField.MATTER], by="M. Lopez")
+    assert await house.one("select matter from aseagi.documents") == "smith"
+
+
+async def test_a_name_that_no_inbox_takes_is_given_back(house: House, bucket: Bucket) -> None:
+    name, unprintable = "Screenshot at 9.41\u202fAM.pdf", "smith\u00a0jones"
+    file_hash = sha256(PDF).hexdigest()
+    arrival = KnownArrival(datetime(2024, 3, 4, tzinfo=UTC), "upload")
+    for matter, comes_to in (("smith", "smith"), (unprintable, None)):
+        known = KnownDocument(file_hash, name, matter, [arrival], brought_to=matter)
+        lay(bucket, f"processed/{file_hash}/original", PDF)
+        [adopted] = put_all(bucket, list(originals_in(bucket)), {file_hash: known})
+        assert adopted.seen is not None
+        folder = f"uploads/{comes_to}/" if comes_to else "uploads/"
+        assert adopted.seen.key == f"{folder}{file_hash[:16]}.pdf"
+        document, _ = await take_in(house, bucket, PDF, adopted.seen.key, matter=comes_to)
+        async with house.transaction():
+            await carry_over_all(house.db, document, known)
+            await correct(house.db, document, Said(matter=None), by="M. Lopez")
+            await carry_over_all(house.db, document, known)  # once is once
+        assert await house.rows("select file_name, matter from aseagi.documents") == [(name, None)]
+        async with house.transaction():
+            await take_back(house.db, document, [CorrectedField.MATTER], by="M. Lopez")
+        assert await house.one("select matter from aseagi.documents") == matter
+        await house.change("delete from aseagi.documents")
+        await house.change("delete from aseagi.arrivals")
+        for key in keys(bucket):
+            bucket.client().delete_object(Bucket=bucket.bucket, Key=key)
+
+
+async def test_an_export_is_replaced_whole_and_goes_when_a_document_of_it_went(
+    house: House, bucket: Bucket, database: Database, storage: ObjectStorage
+) -> None:
+    document, _ = await take_in(house, bucket, b"one", "raw/a.pdf")
+    lay(bucket, "exports/x/searchable/0001 left the matter since.pdf")
+    rows = await gather_rows.fn(database, None)
+    await write_files.fn(storage, "x", rows)
+    await check_whole.fn(database, "x", rows.numbered)
+    assert sorted(keys(bucket, "exports/")) == [
+        "exports/x/documents.csv", "exports/x/documents.jsonl", "exports/x/documents.xlsx",
+        "exports/x/manifest.csv",
+    ]  # fmt: skip
+    await delete(house, document)
+    with pytest.raises(DeletedMeanwhile):
+        await check_whole.fn(database, "x", rows.numbered)
+    with pytest.raises(DeletedMeanwhile):
+        await write_report.fn(database, storage, "x", rows.numbered, matter=None, prepared_by=None)
+    with pytest.raises(DeletedMeanwhile):
+        await write_searchable.fn(database, storage, "x", rows.numbered)
+    await asyncio.to_thread(remove_export, storage, "x")
+    assert keys(bucket, "exports/") == []
 
 
 async def test_an_old_export_is_adopted_with_its_originals(bucket: Bucket, tmp_path: Path) -> None:
@@ -295,18 +356,23 @@ async def test_an_old_export_is_adopted_with_its_originals(bucket: Bucket, tmp_p
                 "original_path": f"/x/{name}",
             }
         )
-        for one, name in ((file_hash, "a.pdf"), ("cd" * 32, "b.pdf"), ("ef" * 32, "c.pdf"))
-    ]
+        for one, name in (
+            (file_hash, "a.pdf"), ("cd" * 32, "b.pdf"), ("ef" * 32, "c.pdf"),
+            (sha256(b"a,b").hexdigest(), "documents.csv"),
+        )
+    ]  # fmt: skip
     (tmp_path / "documents.jsonl").write_text("\n".join([*lines, '{"kind": "timeline"}']))
     (tmp_path / "originals").mkdir()
     (tmp_path / "originals" / "renamed.pdf").write_bytes(content)
     (tmp_path / "originals" / "b.pdf").write_bytes(b"%PDF- changed")
     (tmp_path / "originals" / "of nobody.pdf").write_bytes(b"%PDF- of nobody")
+    (tmp_path / "originals" / "documents.csv").write_bytes(b"a,b")
     known = listing_in(tmp_path)
     adopted = put_all(bucket, list(files_in(tmp_path, known)), known)
     assert [(one.name, one.outcome) for one in adopted] == [
+        ("originals/documents.csv", "adopted"),
         ("originals/renamed.pdf", "adopted"),
         ("originals/b.pdf", "wrong hash"),
         ("c.pdf", "missing"),
     ]
-    assert keys(bucket) == ["uploads/smith/a.pdf"]
+    assert keys(bucket) == ["uploads/smith/a.pdf", "uploads/smith/documents.csv"]

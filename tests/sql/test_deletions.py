@@ -10,11 +10,13 @@ import pytest
 from psycopg.sql import SQL, Identifier
 
 from schema.claude import Outcome, Step, Usage
+from schema.corrections import Said
 from schema.lanes import Lane
 from sql import arrivals
 from sql.arrivals import SeenObject
 from sql.claude import DocumentGone, Limits, NewCall, Served, intend_batch, settle_served
 from sql.connection import Connection
+from sql.corrections import correct
 from sql.deletions import (
     LATE,
     TOLD_INSTEAD,
@@ -107,6 +109,15 @@ async def test_it_leaves_every_table_and_its_cost_and_the_audit_stay(house: Hous
     assert (audit.id, audit.asked_by, audit.why, audit.state, audit.pages, audit.matter) == (
         deletion, "M. Lopez", "privileged", "asked", 2, "smith",
     )  # fmt: skip
+
+
+async def test_of_a_matter_only_what_still_belongs_to_it_goes(house: House) -> None:
+    document = await house.add(new_document("x", matter="smith"))
+    async with house.transaction():
+        await correct(house.db, document, Said(matter="jones"), by="a colleague")
+        assert await ask_deletion(house.db, document, by="x", matter="smith") is None
+        assert await house.one("select count(*) from aseagi.deletions") == 0
+        assert await ask_deletion(house.db, document, by="x", matter="jones") is not None
 
 
 async def test_of_a_lease_with_others_pages_only_those_are_stored(house: House) -> None:

@@ -7,11 +7,11 @@ from uuid import UUID, uuid4
 import pytest
 
 from schema.analysis import Analysis, DocumentType, KeyFact
-from schema.corrections import Said
+from schema.corrections import CorrectedField, Said
 from schema.failures import Failure, Stage
 from schema.lanes import Lane
 from schema.review import WEIGHTS, Reason
-from sql.corrections import correct
+from sql.corrections import correct, take_back
 from sql.jobs import analyse_again, claim_for_analysis, complete_job, fail_job
 from sql.leases import PageOutcome
 from sql.reviews import (
@@ -159,6 +159,36 @@ async def test_a_correction_is_a_persons_eye_too(house: House) -> None:
     async with house.transaction():
         await correct(house.db, document, Said(type=DocumentType.MOTION), by="M. Lopez")
     assert await queue(house) == []
+
+
+async def test_correcting_something_else_is_no_look_at_what_changed(house: House) -> None:
+    await house.add(new_document("x"))
+    [document] = await complete(house, doubtful(document_date=None))
+    await look_at(house, document)
+    async with house.transaction():
+        await analyse_again(house.db)
+    await complete(house, doubtful(document_date=None, type=DocumentType.MOTION))
+    assert len(await queue(house)) == 1
+    async with house.transaction():
+        await correct(house.db, document, Said(matter="jones"), by="x")
+    assert len(await queue(house)) == 1
+    async with house.transaction():
+        await correct(house.db, document, Said(type=DocumentType.MOTION), by="x")
+    assert await queue(house) == []
+
+
+async def test_taking_a_correction_back_is_no_look_at_what_it_hid(house: House) -> None:
+    await house.add(new_document("x"))
+    [document] = await complete(house, doubtful(confidence=0.3))
+    await look_at(house, document)
+    async with house.transaction():
+        await correct(house.db, document, Said(date=date(2001, 2, 3)), by="x")
+        await analyse_again(house.db)
+    await complete(house, doubtful(confidence=0.3, document_date=date(1999, 9, 9)))
+    assert await queue(house) == []
+    async with house.transaction():
+        await take_back(house.db, document, [CorrectedField.DATE], by="x")
+    assert len(await queue(house)) == 1
 
 
 async def test_that_it_has_no_date_is_no_reason_once_a_person_said_so(house: House) -> None:

@@ -8,6 +8,7 @@ from uuid import uuid4
 
 import pytest
 
+from sql.deletions import ask_deletion
 from sql.documents import list_documents
 from sql.jobs import analyse_again, retry_jobs
 from sql.members import LeftBehind, left_behind, list_containers, list_members
@@ -175,3 +176,24 @@ async def test_containers_in_containers_share_their_room_and_end_three_deep(
     assert [name for name, _ in refused] == ["0.txt"]
     assert documents["box.zip/2.zip/1.zip/0.zip"][1] == "failed"
     assert "more than 3 containers" in documents["box.zip/2.zip/1.zip/0.zip"][3]
+
+
+async def test_of_a_zip_that_is_just_being_deleted_nothing_is_put_anywhere(desk: Desk) -> None:
+    mark = uuid4().hex
+    content = packed({"memo.txt": f"privileged {mark}".encode()})
+    await desk.arrive(f"raw/{mark}/mail.zip", content)
+    await desk.take_in_all()
+    deleted = await desk.house.rows("select id from aseagi.documents")
+    assert len(deleted) == 2
+    async with desk.pool.connection() as db:
+        for (document,) in deleted:
+            await ask_deletion(db, document, by="M. Lopez")
+    client = desk.storage.client()
+    memo = f"uploads/{mark}/mail.zip/memo.txt"
+    client.delete_object(Bucket=BUCKET, Key=memo)
+
+    await desk.arrive(f"raw/{mark}/again.zip", content)
+    (again,) = await desk.take_in()
+    assert again.outcome == "waits"
+    for folder in (f"uploads/{mark}/", f"processed/{hashlib.sha256(content).hexdigest()}/pages"):
+        assert client.list_objects_v2(Bucket=BUCKET, Prefix=folder)["KeyCount"] == 0

@@ -11,7 +11,7 @@ import pypdfium2 as pdfium
 from schema.analysis import Amount, Analysis, DocumentType, Obligation, Sensitivity, TimelineEntry
 from schema.failures import Failure, Stage
 from sql.documents import DocumentRow
-from tasks.publishing.case_report import Case, name_of, volumes
+from tasks.publishing.case_report import Case, in_order, name_of, volumes
 from tasks.publishing.exported import searchable_name
 from tasks.publishing.letters import UNBROKEN, Letters
 from tasks.publishing.typesetting import set_report
@@ -68,38 +68,42 @@ def document(number: int, found: Analysis | None, **fields: Any) -> DocumentRow:
 DAMAGED = Failure(stage=Stage.READ, reason="Page 2 is damaged.", retry_helps=False, page=2)
 CASE = Case(
     matter="smith-v-jones",
-    documents=[
-        document(
-            1,
-            analysis(
-                title=HOSTILE,
-                document_date=date(2024, 3, 3),
-                timeline=[
-                    TimelineEntry(on=date(2024, 4, 1), what="The car was towed.", quote="", page=2)
-                ],
-                obligations=[
-                    Obligation(
-                        who="Jones",
-                        what="Pay the invoice.",
-                        deadline="within 30 days",
-                        quote="pay at once",
-                        page=3,
-                    )
-                ],
-                amounts=[
-                    Amount(value=Decimal("1250.5"), currency="USD", what="towing", page=1),
-                    Amount(value=Decimal(80), currency="USD", what="storage", page=1),
-                ],
-                sensitivity=[Sensitivity.PRIVILEGED],
+    documents=in_order(
+        [
+            document(
+                1,
+                analysis(
+                    title=HOSTILE,
+                    document_date=date(2024, 3, 3),
+                    timeline=[
+                        TimelineEntry(
+                            on=date(2024, 4, 1), what="The car was towed.", quote="", page=2
+                        )
+                    ],
+                    obligations=[
+                        Obligation(
+                            who="Jones",
+                            what="Pay the invoice.",
+                            deadline="within 30 days",
+                            quote="pay at once",
+                            page=3,
+                        )
+                    ],
+                    amounts=[
+                        Amount(value=Decimal("1250.5"), currency="USD", what="towing", page=1),
+                        Amount(value=Decimal(80), currency="USD", what="storage", page=1),
+                    ],
+                    sensitivity=[Sensitivity.PRIVILEGED],
+                ),
             ),
-        ),
-        document(
-            2,
-            analysis(title="Договор 契約", document_date=date(2023, 1, 9), analyst="A. Reader"),
-            file_name="x" * 100 + ".pdf",
-        ),
-        document(3, None, pages_done=1, pages_failed=1, document_type=None),
-    ],
+            document(
+                2,
+                analysis(title="Договор 契約", document_date=date(2023, 1, 9), analyst="A. Reader"),
+                file_name="x" * 100 + ".pdf",
+            ),
+            document(3, None, pages_done=1, pages_failed=1, document_type=None),
+        ]
+    ),
     failed_pages={UUID(int=3): [(2, DAMAGED.model_dump(mode="json"))]},
     prepared_by="Law Office of A. Example",
     prepared_at=datetime(2026, 2, 3, tzinfo=UTC),
@@ -143,6 +147,9 @@ def test_a_large_matter_comes_in_volumes_that_hold_every_document_once() -> None
     numbers = [one["number"] for volume in data for one in volume["documents"]]
     assert numbers == list(range(1, 301))
     assert data[0]["part"].startswith("Documents 1 to ")
+    assert [row.id for row in in_order(reversed(CASE.documents))] == [
+        UUID(int=2), UUID(int=1), UUID(int=3),
+    ], "by their own dates, undated ones last"  # fmt: skip
     assert name_of(1, 1) == "case-report.pdf"
     assert name_of(2, 3) == "case-report-2-of-3.pdf"
 

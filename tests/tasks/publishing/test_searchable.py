@@ -18,7 +18,7 @@ from schema.lanes import Lane
 from schema.ocr import PageText
 from sql.connection import connect
 from sql.documents import NewDocument, delete_document, insert_document
-from tasks.publishing.searchable import Source, make_searchable, note_on, searchable_key
+from tasks.publishing.searchable import Searchable, Source, make_searchable, note_on, searchable_key
 from tasks.publishing.workshop import Job, Result, Workshop
 
 PAGE = next(page for page in placed_pages() if page.name == "photo, EXIF 6")
@@ -85,7 +85,9 @@ async def test_a_searchable_pdf_is_made_once_and_anew_when_its_page_was_read_ane
 
     async with Workshop() as workshop:
         unread = await make_searchable(database, storage, workshop, source)
-        assert note_on(unread) == "PDF/A-2b, text laid behind 0 of 1 pages."
+        assert note_on(unread) == (
+            "PDF/A-2b, text laid behind 0 of 1 pages; 1 of 1 pages could not be read, or not yet."
+        )
         before = version()
         read_now(dsn, source.document_id, source.original_path.removesuffix("/original"))
         made = await make_searchable(database, storage, workshop, source)
@@ -112,10 +114,20 @@ async def test_a_document_without_pages_to_show_or_without_pages_at_all_says_so(
         await make_searchable(database, storage, Workshop(), gone)
 
 
+def test_an_original_that_nobody_has_read_is_not_called_good() -> None:
+    handed_on = Result(unchanged=True, pages=3, layered=0, pdfa=None)
+    assert note_on(Searchable("k", handed_on, unread=2)) == (
+        "PDF, the original unchanged: 2 of 3 pages could not be read, or not yet."
+    )
+    assert note_on(Searchable("k", handed_on)).endswith("its own text is good.")
+
+
 async def test_a_document_deleted_while_its_pdf_is_made_leaves_none(
     database: Database, storage: ObjectStorage, app_dsn: str
 ) -> None:
     source = await taken_in(database, storage, PAGE)
+    key = searchable_key(source.original_path)
+    storage.client().delete_object(Bucket=storage.bucket, Key=key)  # of another test
 
     class Deleting(Workshop):
         async def make(self, folder: Path, job: Job) -> Result:
@@ -127,7 +139,5 @@ async def test_a_document_deleted_while_its_pdf_is_made_leaves_none(
     async with Deleting() as workshop:
         with pytest.raises(BadInput, match="deleted"):
             await make_searchable(database, storage, workshop, source)
-    listing = storage.client().list_objects_v2(
-        Bucket=storage.bucket, Prefix=searchable_key(source.original_path)
-    )
+    listing = storage.client().list_objects_v2(Bucket=storage.bucket, Prefix=key)
     assert listing["KeyCount"] == 0
