@@ -11,11 +11,11 @@ from blocks.loading import load
 from blocks.object_storage import ObjectStorage
 from blocks.reading import Reading
 from blocks.spending import Spending
-from sql.arrivals import Arrival, begin_arrivals, count_waiting_arrivals
+from sql.arrivals import Arrival, begin_arrivals, count_waiting_arrivals, give_attempts_back
 from tasks.dispatch import dispatch
 from tasks.drains import LINGER_SECONDS, single_flight
 from tasks.inspector import open_inspector
-from tasks.intake import CONCURRENT, Taken, take_in
+from tasks.intake import CONCURRENT, StoreAway, Taken, take_in
 from tasks.progress import DrainProgress
 
 BATCH = 24
@@ -57,7 +57,12 @@ async def ingest(linger_seconds: float = LINGER_SECONDS) -> IngestReport:
                         return await begin_arrivals(db, limit=BATCH)
 
                 async for batch in drain.batches(fetch, linger_seconds=linger_seconds):
-                    taken += await take_in(batch, len(batch), storage, pool, inspector)
+                    try:
+                        taken += await take_in(batch, len(batch), storage, pool, inspector)
+                    except StoreAway:
+                        async with pool.connection() as db:
+                            await give_attempts_back(db, [one.id for one in batch])
+                        raise
                     await dispatch(database, reading, spending)
                     async with pool.connection() as db:
                         waiting = await count_waiting_arrivals(db)

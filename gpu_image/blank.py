@@ -9,7 +9,8 @@ How: the page is shrunk, which evens out noise, and compared with its own paper 
 shades around each place, so that a shadow over a photo is paper too). What is darker than its
 paper by far more than the noise is ink; what is as small as dust, lies along the edge of the
 sheet, or is a punched hole, is not. Faint print is darker than its paper as well: the smallest
-difference that counts is less than that of a carbon copy.
+difference that counts is less than that of a carbon copy. On a dark page light is
+ink.
 """
 
 import math
@@ -26,6 +27,9 @@ from rendering.pages import Pixels
 SIDE_PIXELS = 1024
 """The longer side on which ink is looked for: on a letter, small print is four pixels high.
 That of the square in which docTR's detector sees a page, which is there already."""
+
+LIGHT_PAPER = 160
+"""The shade, of 255, from which on a page is certainly one of light paper."""
 
 LEAST_CONTRAST = 18.0
 """Shades, of 255, that ink is darker than its paper."""
@@ -83,8 +87,18 @@ class Ink:
 
 
 def ink_of(page: Pixels) -> Ink:
-    """The ink on a page: ten milliseconds, and twenty more for one that must be shrunk."""
+    """The ink on a page: ten milliseconds, and twenty more for one that must be shrunk.
+
+    On a page that is dark (a negative, a slide) what is lighter counts, if nothing is darker.
+    """
     gray = _small(page)
+    ink = _darker_ink(gray)
+    if ink.is_none and np.median(gray) < LIGHT_PAPER:
+        return _darker_ink(np.asarray(255 - gray, dtype=np.uint8))
+    return ink
+
+
+def _darker_ink(gray: NDArray[np.uint8]) -> Ink:
     darker = np.asarray(cv2.subtract(_paper(gray), gray), dtype=np.uint8)
     usual, rough = _middle_and_spread(darker)
     ink = (darker > usual + max(LEAST_CONTRAST, NOISES * rough)).astype(np.uint8)

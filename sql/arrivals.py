@@ -19,6 +19,9 @@ from sql.connection import Connection
 
 MAX_ATTEMPTS = 5
 
+SUSPECT = 2
+"""Attempts after which a file may be what ends them."""
+
 
 @dataclass(frozen=True, slots=True)
 class SeenObject:
@@ -117,20 +120,27 @@ async def begin_arrivals(db: Connection, *, limit: int) -> list[Arrival]:
     """Take up to `limit` waiting arrivals, most urgent first, counting the attempt.
 
     The attempt is counted before the work so that a file that kills its reader has
-    used one. Ingest is idempotent, so taking one twice does no harm.
+    used one. Ingest is idempotent, so taking one twice does no harm. One that was begun
+    `SUSPECT` times before, never to an end, comes alone: the others' attempts are not its own.
     """
     async with db.cursor(row_factory=class_row(Arrival)) as cursor:
         await cursor.execute(
             """
-            update aseagi.arrivals set attempts = attempts + 1
-            where id in (
-                select id from aseagi.arrivals where state = 'noticed'
-                    and (waits_until is null or waits_until < now())
-                order by lane, attempts, noticed_at, key limit %s for update skip locked
+            with waiting as (
+                select id, lane, attempts, noticed_at, key from aseagi.arrivals
+                where state = 'noticed' and (waits_until is null or waits_until < now())
+                order by lane, attempts, noticed_at, key limit %(limit)s for update skip locked
+            ), placed as (
+                select id, attempts, row_number() over in_turn as place,
+                    first_value(attempts) over in_turn as first_attempts
+                from waiting window in_turn as (order by lane, attempts, noticed_at, key)
             )
+            update aseagi.arrivals set attempts = attempts + 1
+            where id in (select id from placed where place = 1
+                or (attempts < %(suspect)s and first_attempts < %(suspect)s))
             returning id, key, etag, size_bytes, source, lane, attempts, noticed_at
             """,
-            (limit,),
+            {"limit": limit, "suspect": SUSPECT},
         )
         return sorted(await cursor.fetchall(), key=lambda one: (one.noticed_at, one.key))
 
@@ -197,6 +207,17 @@ async def put_off_arrival(db: Connection, arrival_id: UUID, *, wait: timedelta) 
         where id = %s and state = 'noticed'
         """,
         (wait, arrival_id),
+    )
+
+
+async def give_attempts_back(db: Connection, arrival_ids: Sequence[UUID]) -> None:
+    """These were begun and could not be taken in, by no fault of theirs."""
+    await db.execute(
+        """
+        update aseagi.arrivals set attempts = greatest(attempts - 1, 0)
+        where id = any(%s) and state = 'noticed'
+        """,
+        (list(arrival_ids),),
     )
 
 

@@ -75,6 +75,49 @@ async def insert_document(
             return row[0], False
 
 
+async def lacks_something(db: Connection, document_id: UUID) -> bool:
+    """Whether looking at its file again may help: it could not be taken in, or not all in it."""
+    cursor = await db.execute(
+        """
+        select exists (select from aseagi.processing_jobs job
+                join aseagi.documents document on document.id = job.document_id
+                where document_id = %(one)s and status = 'failed' and page_count = 0)
+            or exists (select from aseagi.members
+                where parent_id = %(one)s and refused is not null)
+        """,
+        {"one": document_id},
+    )
+    return bool((await only_row(cursor))[0])
+
+
+async def revive_document(db: Connection, document_id: UUID, new: NewDocument) -> bool:
+    """Give a document that could not be taken in what its file holds after all. Commits nothing.
+
+    False if nothing is to be given: it has pages by now, or cannot be taken in this time either.
+    """
+    if new.failure is not None:
+        return False
+    cursor = await db.execute(
+        """
+        delete from aseagi.processing_jobs job using aseagi.documents document
+        where document.id = job.document_id and document_id = %s and status = 'failed'
+            and page_count = 0
+        """,
+        (document_id,),
+    )
+    if cursor.rowcount == 0:
+        return False
+    await db.execute(
+        "update aseagi.documents set media_type = %s, page_count = %s where id = %s",
+        (new.media_type, len(new.pages), document_id),
+    )
+    await _insert_pages(db, document_id, new)
+    await _insert_job(db, document_id, new)
+    if new.analysis is not None:
+        await _keep_analysis(db, document_id, new.analysis)
+    return True
+
+
 async def _insert(db: Connection, new: NewDocument) -> UUID | None:
     cursor = await db.execute(
         """

@@ -45,6 +45,23 @@ async def insert_members(
     )
 
 
+async def forget_refused(db: Connection, parent_id: UUID, *, unless_fewer_than: int) -> bool:
+    """Drop a container's list if so many or more of it were not taken out, for a better one.
+
+    Commits nothing. Returns whether there is none now.
+    """
+    await db.execute("select from aseagi.documents where id = %s for no key update", (parent_id,))
+    cursor = await db.execute(
+        """
+        delete from aseagi.members where parent_id = %(parent)s and %(least)s <= (
+            select count(*) from aseagi.members
+            where parent_id = %(parent)s and refused is not null)
+        """,
+        {"parent": parent_id, "least": unless_fewer_than},
+    )
+    return cursor.rowcount > 0
+
+
 @dataclass(frozen=True, slots=True)
 class TakenOut:
     """How much was taken out of an outermost container and all that lay in it."""

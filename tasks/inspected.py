@@ -79,4 +79,5 @@ class Answer(BaseModel):
 
 
 ANSWERED = b"answered\n"
+NO_DISK = b"disk error %d\n"
 """What the reader says once an answer lies in its folder."""

@@ -12,7 +12,7 @@ import sys
 
 from blocks.confinement import limit_file_size, limit_memory, limit_no_seconds, limit_seconds
 from schema.failures import BadInput
-from tasks.inspected import ANSWERED, MAX_MEMBERS_BYTES, Answer, Question
+from tasks.inspected import ANSWERED, MAX_MEMBERS_BYTES, NO_DISK, Answer, Question
 from tasks.inspection import inspect
 
 TOO_MUCH_MEMORY = "To read it would take more memory than there is for a file."
@@ -39,9 +39,13 @@ def main() -> None:
     for line in sys.stdin.buffer:
         question = Question.model_validate_json(line)
         limit_seconds(question.cpu_seconds, question.wall_seconds)
-        question.answer_path.write_bytes(answer(question).model_dump_json().encode())
+        said = ANSWERED
+        try:
+            question.answer_path.write_bytes(answer(question).model_dump_json().encode())
+        except OSError as error:
+            said = NO_DISK % (error.errno or 0)
         limit_no_seconds()
-        sys.stdout.buffer.write(ANSWERED)
+        sys.stdout.buffer.write(said)
         sys.stdout.buffer.flush()
 
 

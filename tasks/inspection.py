@@ -7,8 +7,10 @@ raises `OSError`, since the file may be as good as ever.
 It opens whatever somebody made: call it in a process of its own (`tasks.inspector`).
 """
 
+import re
 import threading
 from collections.abc import Iterator
+from ctypes import c_ulong
 from pathlib import Path
 
 import pypdfium2 as pdfium
@@ -44,6 +46,21 @@ _NO_TEXT = {
 PDF_TAIL_BYTES = 8192
 """Where the end-of-file mark must be; some programs append a little after it."""
 
+_PADDING = b"\x00 \t\r\n"
+
+MAX_ATTACHMENT_BYTES = 128 * 1024**2
+"""Of a file in a PDF: it is in memory twice while it is taken out."""
+
+_TYPED = (
+    pdfium_c.FPDF_ANNOT_WIDGET,
+    pdfium_c.FPDF_ANNOT_FREETEXT,
+    pdfium_c.FPDF_ANNOT_STAMP,
+)
+"""What of a page is not its content, and yet its text: fields of forms, notes, stamps."""
+
+_CONTROLS = re.compile(r"[\x00-\x08\x0b-\x1f\x7f\ufffe]")
+"""PDFium says U+0002, older ones U+FFFE, for a hyphen that parts a word at a line's end."""
+
 _PDFIUM = threading.Lock()
 """PDFium is not thread-safe: one document at a time in this process."""
 
@@ -57,7 +74,7 @@ def inspect(path: Path, folder: Path | None = None, room: Room | None = None) ->
     if media_type in WITHOUT_PICTURES:
         return _text_file(path, media_type, Unpacking(folder, room or Room()))
     if media_type == PDF:
-        return Inspection(media_type=PDF, pages=_pdf_pages(path))
+        return _pdf(path, Unpacking(folder, room or Room()))
     pages = pages_of_picture(path, media_type)
     return Inspection(media_type=media_type, pages=(None,) * pages)
 
@@ -84,7 +101,7 @@ def _text(path: Path, media_type: str, out: Unpacking) -> str:
     return text_of_file(path)
 
 
-def _pdf_pages(path: Path) -> tuple[str | None, ...]:
+def _pdf(path: Path, out: Unpacking) -> Inspection:
     if not _has_its_end(path):
         raise BadInput("The end of the PDF is missing: it was cut off, perhaps while being copied.")
     with _PDFIUM:
@@ -97,11 +114,32 @@ def _pdf_pages(path: Path) -> tuple[str | None, ...]:
             count = len(document)
             if count == 0:
                 raise BadInput("The PDF has no pages.")
+            if document.get_formtype() == pdfium_c.FORMTYPE_XFA_FULL:
+                raise BadInput(
+                    "The PDF is a form that only Adobe's programs show (XFA): print it to PDF "
+                    "there, and add that."
+                )
             if count > MAX_PAGES:
                 raise BadInput(f"The PDF has {count} pages; at most {MAX_PAGES} can be taken in.")
-            return tuple(_believable_texts(document, count))
+            document.init_forms()  # before any page is opened
+            pages = tuple(_believable_texts(document, count))
+            for number in range(document.count_attachments()):
+                _take_attachment(document.get_attachment(number), out)
         finally:
             document.close()
+    return Inspection(media_type=PDF, pages=pages, members=tuple(out.members))
+
+
+def _take_attachment(attached: pdfium.PdfAttachment, out: Unpacking) -> None:
+    """Take a file out that lies in the PDF: an exhibit, or all there is in a portfolio."""
+    name = attached.get_name()
+    size = c_ulong()
+    if not pdfium_c.FPDFAttachment_GetFile(attached, None, 0, size):
+        return out.refuse(name, "It is damaged and cannot be taken out.")
+    if size.value > MAX_ATTACHMENT_BYTES:
+        reason = f"It is larger than {MAX_ATTACHMENT_BYTES // 1024**2} MB."
+        return out.refuse(name, reason, size_bytes=size.value)
+    return out.take(name, [bytes(attached.get_data())])
 
 
 def _check_readable(path: Path) -> None:
@@ -118,12 +156,18 @@ def _has_its_end(path: Path) -> bool:
     those for the whole document would mislead its reader.
     """
     with path.open("rb") as file:
-        file.seek(max(path.stat().st_size - PDF_TAIL_BYTES, 0))
-        return b"%%EOF" in file.read()
+        at = path.stat().st_size
+        tail = b""
+        while at > 0 and not tail.strip(_PADDING):  # what fills up the last block of a tape
+            at = max(at - PDF_TAIL_BYTES, 0)
+            file.seek(at)
+            tail = file.read(PDF_TAIL_BYTES)
+        file.seek(max(at - PDF_TAIL_BYTES, 0))
+        return b"%%EOF" in file.read(2 * PDF_TAIL_BYTES)
 
 
 def _pdf_reason(error: pdfium.PdfiumError) -> str:
-    if "password" in str(error).lower():
+    if any(word in str(error).lower() for word in ("password", "security")):
         return "The PDF is protected by a password. Remove it and add the file again."
     return "The PDF is damaged and cannot be opened."
 
@@ -141,7 +185,7 @@ def _believable_texts(document: pdfium.PdfDocument, count: int) -> Iterator[str 
 def _believable_text(document: pdfium.PdfDocument, index: int) -> str | None:
     """The page's text layer if it is believed; None for a page that must be read."""
     try:
-        page = document[index]
+        page = _page_as_shown(document, index)
     except pdfium.PdfiumError:
         return None  # the engine will say what is wrong with this page
     try:
@@ -155,16 +199,52 @@ def _believable_text(document: pdfium.PdfDocument, index: int) -> str | None:
         return None
     finally:
         page.close()
-    return text.replace("\r\n", "\n").replace("\x00", "") if is_born_digital(layer) else None
+    return _plain(text) if is_born_digital(layer) else None
+
+
+def _page_as_shown(document: pdfium.PdfDocument, index: int) -> pdfium.PdfPage:
+    """The page, and what people typed into it or stamped on it as part of its content."""
+    page = document[index]
+    if not _has_typed(page):
+        return page
+    done = pdfium_c.FPDFPage_Flatten(page, pdfium_c.FLAT_NORMALDISPLAY)
+    page.close()  # its content is the old one
+    if done == pdfium_c.FLATTEN_FAIL:
+        raise pdfium.PdfiumError("form fields could not be laid on the page")
+    return document[index]
+
+
+def _has_typed(page: pdfium.PdfPage) -> bool:
+    for number in range(pdfium_c.FPDFPage_GetAnnotCount(page)):
+        annotation = pdfium_c.FPDFPage_GetAnnot(page, number)
+        subtype = pdfium_c.FPDFAnnot_GetSubtype(annotation)
+        pdfium_c.FPDFPage_CloseAnnot(annotation)
+        if subtype in _TYPED:
+            return True
+    return False
+
+
+def _plain(text: str) -> str:
+    """The text with words whole that a line's end parts, and no signs that only steer printers."""
+    return _CONTROLS.sub("", text.replace("\r\n", "\n"))
 
 
 def _picture_share(page: pdfium.PdfPage) -> float:
     width, height = page.get_size()
     covered = 0.0
     for item in page.get_objects(filter=[pdfium_c.FPDF_PAGEOBJ_IMAGE]):
-        left, bottom, right, top = item.get_bounds()
+        left, bottom, right, top = _bounds_on_page(item)
         covered += max(right - left, 0.0) * max(top - bottom, 0.0)
     return min(covered / max(width * height, 1.0), 1.0)
+
+
+def _bounds_on_page(item: pdfium.PdfObject) -> tuple[float, float, float, float]:
+    """Where an object lies: one in a form, wherever that is drawn and as large as it is."""
+    bounds, form = item.get_bounds(), item.container
+    while form is not None:
+        bounds = form.get_matrix().on_rect(*bounds)
+        form = form.container
+    return bounds
 
 
 def _hidden_share(page: pdfium.PdfPage) -> float:

@@ -23,7 +23,7 @@ from pydantic import ValidationError
 
 from blocks.confinement import program, surroundings
 from schema.failures import BadInput, RetryLater
-from tasks.inspected import ANSWERED, Answer, Inspection, Question, Room
+from tasks.inspected import ANSWERED, NO_DISK, Answer, Inspection, Question, Room
 
 TRIES = 2
 STOP_SECONDS = 5.0
@@ -89,6 +89,8 @@ class Inspector:
         try:
             async with asyncio.timeout(self._limits.wall_seconds):
                 said = await _say(reader, question.model_dump_json().encode() + b"\n")
+            if said.startswith(NO_DISK[:5]):
+                raise _disk_error(int(said.split()[-1]))
             if said != ANSWERED:
                 raise await self._end_of(reader)
             answer = await asyncio.to_thread(_answer_to, question)
@@ -167,10 +169,14 @@ def _answer_to(question: Question) -> Answer:
 
 def _told(answer: Answer) -> Inspection:
     if answer.disk_error is not None:
-        raise OSError(answer.disk_error, os.strerror(answer.disk_error))
+        raise _disk_error(answer.disk_error)
     if answer.inspection is None:
         raise BadInput(answer.refused or "It cannot be read.")
     return answer.inspection
+
+
+def _disk_error(number: int) -> OSError:
+    return OSError(number, os.strerror(number))
 
 
 def _took_longer_than(seconds: int) -> str:

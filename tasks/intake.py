@@ -23,6 +23,7 @@ import tempfile
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from http import HTTPStatus
 from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING
 from uuid import UUID
@@ -46,9 +47,18 @@ from sql.arrivals import (
     settle_arrival,
     supersede_arrival,
 )
-from sql.connection import Pool
+from sql.connection import Connection, Pool
+from sql.corrections import store_analysis
 from sql.deletions import BeingDeleted, hold_off
-from sql.documents import NewDocument, find_by_hash, insert_document, now_of
+from sql.documents import (
+    NewDocument,
+    find_by_hash,
+    insert_document,
+    lacks_something,
+    now_of,
+    revive_document,
+)
+from sql.members import forget_refused
 from tasks.containers import PutMember, list_of, note_members, put_members, room_for
 from tasks.inspected import Inspection, Room
 from tasks.inspector import Inspector
@@ -76,6 +86,10 @@ class Taken:
     pages: int = 0
     pages_to_read: int = 0
     reason: str | None = None
+
+
+class StoreAway(RetryLater):
+    """Object storage does not answer, or not now: no file's fault."""
 
 
 class _Superseded(Exception):
@@ -127,12 +141,15 @@ async def take_in(
 
     # All are finished before any trouble is raised: one bad file never stops a batch.
     outcomes = await asyncio.gather(*map(one, arrivals), return_exceptions=True)
+    for outcome in outcomes:
+        if isinstance(outcome, StoreAway):
+            raise outcome
     taken: list[Taken] = []
     for arrival, outcome in zip(arrivals, outcomes, strict=True):
         if isinstance(outcome, Taken):
             taken.append(outcome)
-        elif isinstance(outcome, (RetryLater, psycopg.OperationalError, PoolTimeout)):
-            raise RetryLater("a server is away") from outcome
+        elif isinstance(outcome, (RetryLater, psycopg.OperationalError, PoolTimeout, OSError)):
+            raise RetryLater("a server is away, or the disk is full") from outcome
         elif isinstance(outcome, Exception):
             reason = f"Taking the file in failed unexpectedly ({type(outcome).__name__})."
             taken.append(await _fail(pool, arrival, reason, retry_helps=True))
@@ -165,10 +182,12 @@ async def _read_and_record(
             original = await asyncio.to_thread(_read_once, storage, arrival, path)
             async with pool.connection() as db:
                 looked_at = await now_of(db)
-                known = await find_by_hash(db, original.sha256) is not None
-                if not known:  # nothing is put anywhere of what is just being deleted
+                known = await find_by_hash(db, original.sha256)
+                if known is None:  # nothing is put anywhere of what is just being deleted
                     await hold_off(db, original.sha256, since=looked_at)
-            if not known:
+                # What lay too deep in others, or too late, may come by itself now.
+                whole = known is not None and not await lacks_something(db, known)
+            if known is None:
                 await asyncio.to_thread(_copy, storage, arrival, original)
         except _Superseded:
             async with pool.connection() as db:
@@ -177,7 +196,7 @@ async def _read_and_record(
         except BadInput as error:
             return await _fail(pool, arrival, str(error), retry_helps=False)
         except (ClientError, BotoCoreError) as error:
-            raise RetryLater(f"object storage: {type(error).__name__}") from error
+            raise _refused(error) from error
         async with pool.connection() as db:
             room = await room_for(db, original.origin)
         inspection, failure = await _inspect(inspector, path, members_folder, room)
@@ -185,15 +204,15 @@ async def _read_and_record(
             members = await asyncio.to_thread(
                 put_members,
                 storage.plain(),
-                # Those of a document that is known were put there with it.
-                () if known else inspection.members,
+                # Those of a document that is known and whole were put there with it.
+                () if whole else inspection.members,
                 members_folder,
                 container_key=arrival.key,
                 container_hash=original.sha256,
                 origin=original.origin,
             )
         except (ClientError, BotoCoreError) as error:
-            raise RetryLater(f"object storage: {type(error).__name__}") from error
+            raise _refused(error) from error
     return await _record(pool, arrival, original, inspection, failure, members, looked_at)
 
 
@@ -243,6 +262,29 @@ def _superseded_or_same(error: ClientError) -> Exception:
     return _Superseded() if gone or changed else error
 
 
+async def _complete(
+    db: Connection, document_id: UUID, found: NewDocument, members: Sequence[PutMember]
+) -> bool:
+    """Give a known document what it lacked, if this arrival has more of it; whether it had."""
+    if await revive_document(db, document_id, found):
+        return True
+    refused = sum(one.member.refused is not None for one in members)
+    if not members or not await forget_refused(db, document_id, unless_fewer_than=refused + 1):
+        return False
+    if found.analysis is not None:
+        await store_analysis(db, document_id, found.analysis)
+    return True
+
+
+def _refused(error: ClientError | BotoCoreError) -> RetryLater:
+    """What the store's refusal means: it is away, or it refuses this object, for now."""
+    said = f"object storage: {type(error).__name__}"
+    if not isinstance(error, ClientError):
+        return StoreAway(said)
+    status = error.response.get("ResponseMetadata", {}).get("HTTPStatusCode", 500)
+    return StoreAway(said) if status >= HTTPStatus.INTERNAL_SERVER_ERROR else RetryLater(said)
+
+
 async def _inspect(
     inspector: Inspector, path: Path, folder: Path, room: Room
 ) -> tuple[Inspection, Failure | None]:
@@ -264,25 +306,23 @@ async def _record(
 ) -> Taken:
     origin, file_name = original.origin, PurePosixPath(arrival.key).name
     is_archive = inspection.media_type == ZIP
+    found = NewDocument(
+        file_hash=original.sha256,
+        file_name=file_name,
+        media_type=inspection.media_type,
+        size_bytes=arrival.size_bytes,
+        s3_raw_path=arrival.key,
+        s3_processed_path=f"{PROCESSED}{original.sha256}/original",
+        matter=matter_of(arrival.key),
+        lane=origin.lane,
+        pages=inspection.pages,
+        failure=failure,
+        page_source=inspection.source,
+        analysis=list_of(file_name, inspection.members) if is_archive else None,
+    )
     async with pool.connection() as db:
-        document_id, new = await insert_document(
-            db,
-            NewDocument(
-                file_hash=original.sha256,
-                file_name=file_name,
-                media_type=inspection.media_type,
-                size_bytes=arrival.size_bytes,
-                s3_raw_path=arrival.key,
-                s3_processed_path=f"{PROCESSED}{original.sha256}/original",
-                matter=matter_of(arrival.key),
-                lane=origin.lane,
-                pages=inspection.pages,
-                failure=failure,
-                page_source=inspection.source,
-                analysis=list_of(file_name, inspection.members) if is_archive else None,
-            ),
-            looked_at=looked_at,
-        )
+        document_id, new = await insert_document(db, found, looked_at=looked_at)
+        new = new or await _complete(db, document_id, found, members)
         if new:
             await note_members(db, document_id, members, original.sha256, origin)
         await settle_arrival(

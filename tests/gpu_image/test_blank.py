@@ -65,6 +65,8 @@ EMPTY: dict[str, Callable[[], Shades]] = {
     "dust": lambda: dusty(60, 1),
     "black edges of a scanner": with_black_edges,
     "punched holes": with_holes,
+    "black": lambda: paper(0),
+    "dark noise": lambda: paper(40) + noise(5),
     "a shadow over a photo": lambda: 240 - ROWS * 0.08 - COLUMNS * 0.03 + noise(6),
     "half in the shade": lambda: 240 - 70 / (1 + np.exp((540 - COLUMNS) / 36)) + noise(4),
     "the back of a thin sheet": seen_through,
@@ -77,6 +79,8 @@ WRITTEN: dict[str, Callable[[], Shades]] = {
     "a faint one in noise": lambda: paper(245) - (255 - typed("2", 12, strength=0.25)) + noise(5),
     "one small letter": lambda: typed("x", 8),
     "small print": lambda: typed("this is small", 6),
+    "one light line on dark": lambda: 255 - typed("Exhibits", 30),
+    "a line in its negative": lambda: 255 - typed("Book 212 Page 45", 12),
     "one line in a fax": lambda: faxed(
         typed("intentionally left blank", 12).astype(np.uint8), seed=3, skew_degrees=1
     ).astype(float),

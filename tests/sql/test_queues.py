@@ -10,7 +10,7 @@ import pytest
 
 from schema.lanes import Lane
 from sql import arrivals, drains
-from sql.arrivals import SeenObject
+from sql.arrivals import SUSPECT, SeenObject
 from sql.charges import (
     Charge,
     costs_by_day,
@@ -174,6 +174,21 @@ async def test_arrivals_are_taken_by_lane_and_those_tried_least_come_first(house
     await house.change("update aseagi.arrivals set attempts = 0 where key = 'raw/b.pdf'")
     await house.change("delete from aseagi.arrivals where key = 'raw/c.pdf'")
     assert (await begin_arrivals(house.db, 1))[0].key == "raw/b.pdf"
+
+
+async def test_one_that_was_begun_often_is_begun_alone(house: House) -> None:
+    await notice(house, OBJECTS)
+    await house.change("update aseagi.arrivals set attempts = %s", SUSPECT)
+    everyone = {one.key for one in OBJECTS}
+    first = await begin_arrivals(house.db)
+    assert len(first) == 1
+    await notice(house, [SeenObject("raw/fresh.pdf", "e", 1)])
+    assert [one.key for one in await begin_arrivals(house.db)] == ["raw/fresh.pdf"]
+    async with house.transaction():
+        await arrivals.give_attempts_back(house.db, [one.id for one in first])
+    others = [await begin_arrivals(house.db) for _ in range(len(everyone) + 1)]
+    assert all(len(some) == 1 for some in others)
+    assert {one.key for some in others for one in some} == everyone | {"raw/fresh.pdf"}
 
 
 async def test_two_drains_beginning_at_once_take_different_arrivals(house: House) -> None:

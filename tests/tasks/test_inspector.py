@@ -74,6 +74,15 @@ async def test_a_file_that_never_ends_is_refused(tmp_path: Path, folder: Path) -
             await inspector.inspect(tmp_path / "endless", folder)
 
 
+async def test_an_answer_that_does_not_fit_the_disk_is_the_disks_fault(
+    letter: Path, folder: Path
+) -> None:
+    (folder / "answer.json").symlink_to("/dev/full")
+    async with open_inspector() as inspector:
+        with pytest.raises(OSError, match="No space left"):
+            await inspector.inspect(letter, folder)
+
+
 async def test_a_file_that_is_not_there_is_the_disks_fault(tmp_path: Path, folder: Path) -> None:
     async with open_inspector() as inspector:
         with pytest.raises(FileNotFoundError):

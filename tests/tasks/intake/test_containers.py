@@ -197,3 +197,51 @@ async def test_of_a_zip_that_is_just_being_deleted_nothing_is_put_anywhere(desk:
     assert again.outcome == "waits"
     for folder in (f"uploads/{mark}/", f"processed/{hashlib.sha256(content).hexdigest()}/pages"):
         assert client.list_objects_v2(Bucket=BUCKET, Prefix=folder)["KeyCount"] == 0
+
+
+async def test_what_lay_too_deep_is_taken_in_when_it_comes_by_itself(desk: Desk) -> None:
+    mark = uuid4().hex
+    deep = packed({"deep.txt": f"deep {mark}".encode()})
+    inner = mail(f"inner {mark}", zipped=deep, note=f"note {mark}".encode())
+    outer = mail(f"outer {mark}", two=packed({"inner.eml": inner}))
+    await desk.arrive(f"uploads/{mark}/box.zip", packed({"outer.eml": outer}))
+    await desk.take_in_all()
+    named = await desk.house.rows(
+        """
+        select document.file_name, job.status, document.page_count,
+            (select count(*) from aseagi.members where parent_id = document.id and refused is null)
+        from aseagi.documents document join aseagi.processing_jobs job
+            on job.document_id = document.id order by 1
+        """
+    )
+    assert ("inner.eml", "queued", 1, 0) in named
+
+    for _ in range(2):
+        await desk.arrive(f"uploads/{mark}/inner.eml", inner)
+        await desk.take_in_all()
+    assert {path: row[1:3] for path, row in (await desk.documents()).items()}.items() >= {
+        "inner.eml/zipped.txt": ("completed", 0),
+        "inner.eml/zipped.txt/deep.txt": ("queued", 1),
+        "inner.eml/note.txt": ("queued", 1),
+    }.items()
+    members = await desk.house.rows(
+        "select name, refused from aseagi.members where parent_id = (select id from "
+        "aseagi.documents where file_name = 'inner.eml') order by number"
+    )
+    assert members == [("zipped.txt", None), ("note.txt", None)]
+
+
+async def test_a_zip_that_failed_for_lying_too_deep_is_taken_in_by_itself(desk: Desk) -> None:
+    mark = uuid4().hex
+    content = packed({"deep.txt": f"deep {mark}".encode()})
+    within = {"within": f"3 {'ab' * 32}", "original-path": "in.zip"}
+    await desk.arrive(f"uploads/{mark}/in.zip", content, **within)
+    await desk.take_in_all()
+    assert (await desk.documents())["in.zip"][1] == "failed"
+
+    await desk.arrive(f"uploads/{mark}/again.zip", content)
+    taken = await desk.take_in_all()
+    assert [one.outcome for one in taken] == ["document", "document"]
+    documents = await desk.documents()
+    assert documents["in.zip"][:3] == ("application/zip", "completed", 0)
+    assert documents["again.zip/deep.txt"][1:3] == ("queued", 1)
