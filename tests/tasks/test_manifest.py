@@ -66,10 +66,16 @@ def test_a_document_that_came_twice_has_two_arrivals_and_its_corrections() -> No
 
 
 def test_the_matter_it_was_brought_to_is_the_one_before_a_person_corrected_it() -> None:
-    said = {"field": "matter", "value": "smith", "by": "M. Lopez", "at": AT.isoformat()}
-    for told, brought_to in (({"previous": "jones"}, "jones"), ({"previous": None}, None)):
-        [known] = read_manifest(written(row(corrections=(said | told,))))
-        assert (known.matter, known.brought_to) == ("smith", brought_to)
+    said: dict[str, object] = {
+        "field": "matter",
+        "value": "smith",
+        "by": "M. Lopez",
+        "at": AT.isoformat(),
+    }
+    for before in ("jones", None):
+        said["previous"] = before
+        [known] = read_manifest(written(row(corrections=(said,))))
+        assert (known.matter, known.brought_to) == ("smith", before)
     [known] = read_manifest(written(row()))
     assert known.brought_to == "smith"
 

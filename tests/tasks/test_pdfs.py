@@ -17,11 +17,11 @@ def text(words: str, *, at: str = "50 700", size: int = 12) -> bytes:
     return f"BT /F {size} Tf {at} Td ({words}) Tj ET\n".encode()
 
 
-def page_of(content: bytes, **resources: object) -> Pdf:
+def page_of(content: bytes) -> Pdf:
     pdf = Pdf.new()
     page = pdf.add_blank_page(page_size=(612, 792))
     font = Dictionary(Type=Name.Font, Subtype=Name.Type1, BaseFont=Name.Helvetica)
-    page.Resources = Dictionary(Font=Dictionary(F=font), **resources)
+    page.Resources = Dictionary(Font=Dictionary(F=font))
     page.Contents = Stream(pdf, content)
     return pdf
 
