@@ -168,9 +168,17 @@ async def eventually(
     return found
 
 
-def drop(stack: Stack, folder: str, count: int, *, first: int = 0) -> list[str]:
-    """Put `count` different letters into `raw/<folder>/` in one go; return their keys."""
+_FOLDERS: dict[str, int] = {}
+"""The number of the first letter in each folder that letters were dropped into."""
+
+
+def drop(stack: Stack, folder: str, count: int) -> list[str]:
+    """Put `count` letters into `raw/<folder>/` in one go; return their keys.
+
+    No other folder ever has one of them, and the same folder has the same ones again.
+    """
     client = stack.servers.object_store.client()
+    first = _FOLDERS.setdefault(folder, 100_000 + 1000 * len(_FOLDERS))
 
     def put(number: int) -> str:
         key = f"raw/{folder}/letter-{number:04d}.png"

@@ -48,7 +48,7 @@ async def _no_drain() -> bool:
 async def test_scans_dropped_into_the_bucket_are_analysed_by_claude_with_their_pictures(
     stack: Stack, empty: None, claude: Site, db: Connection
 ) -> None:
-    drop(stack, "by-claude", 6, first=50_000)
+    drop(stack, "by-claude", 6)
     await eventually(lambda: all_completed(db, "by-claude", 6), seconds=120)
     cursor = await db.execute(
         """

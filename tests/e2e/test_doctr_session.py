@@ -59,7 +59,7 @@ async def ordered(db: Connection, run: UUID) -> HostOrder:
 async def test_a_session_with_doctr_reads_leases_side_by_side_and_shows_how_it_went(
     stack: Stack, nobody_reads: None, db: Connection, host_python: Path
 ) -> None:
-    drop(stack, "doctr", DOCUMENTS, first=9000)  # other tests count on theirs being new
+    drop(stack, "doctr", DOCUMENTS)
 
     async def all_wait() -> bool:
         cursor = await db.execute("select count(*) from aseagi.pages where state = 'waiting'")

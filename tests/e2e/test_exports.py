@@ -2,7 +2,7 @@
 
 import csv
 import json
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 
 import pypdfium2 as pdfium
 
@@ -31,7 +31,8 @@ async def test_an_export_holds_searchable_pdfs_and_the_report_and_makes_each_onc
     tmp_path: Path,
 ) -> None:
     client = storage.client()
-    drop(stack, "handed-on", 1, first=41_000)
+    (key,) = drop(stack, "handed-on", 1)
+    name = PurePosixPath(key).name
     born = SETTLEMENT.read_bytes() + b"%\n"  # another content than where else the sample serves
     client.put_object(Bucket=BUCKET, Key="raw/handed-on/settlement.pdf", Body=born)
     broken = b"%PDF-1.7\nnothing at all\n%%EOF\n"
@@ -51,9 +52,7 @@ async def test_an_export_holds_searchable_pdfs_and_the_report_and_makes_each_onc
             return folder, {row["File"]: row for row in csv.DictReader(file)}
 
     folder, rows = export("first")
-    scan, agreement, failed = (
-        rows[name] for name in ("letter-41000.png", "settlement.pdf", "broken.pdf")
-    )
+    scan, agreement, failed = (rows[one] for one in (name, "settlement.pdf", "broken.pdf"))
     assert (scan["PDF/A"], scan["Pages with text laid behind"]) == ("2b", "1")
     assert "dated March 3, 2024" in text_of(folder / scan["Searchable PDF"])
     assert (folder / agreement["Searchable PDF"]).read_bytes() == born
@@ -66,7 +65,7 @@ async def test_an_export_holds_searchable_pdfs_and_the_report_and_makes_each_onc
     assert {path.name for path in folder.iterdir()} >= {"documents.xlsx", "documents.csv"}
 
     cursor = await db.execute(
-        "select id, s3_processed_path from aseagi.documents where file_name = 'letter-41000.png'"
+        "select id, s3_processed_path from aseagi.documents where file_name = %s", (name,)
     )
     row = await cursor.fetchone()
     assert row is not None

@@ -60,7 +60,7 @@ async def test_a_running_host_holds_its_token_and_no_other_secret(
     stack: Stack, empty: None, db: Connection, database: Database, storage: ObjectStorage
 ) -> None:
     gateway = await load(Gateway)
-    drop(stack, "secrets", 60, first=20_000)
+    drop(stack, "secrets", 60)
     found = await eventually(lambda: _running_host(db))
     assert found is not None
     process, _ = found
@@ -110,7 +110,7 @@ async def test_a_running_host_holds_its_token_and_no_other_secret(
 async def test_cancelling_a_session_kills_its_processes_and_its_pages_are_read_by_another(
     stack: Stack, empty: None, db: Connection
 ) -> None:
-    drop(stack, "cancelled", 90, first=21_000)
+    drop(stack, "cancelled", 90)
     found = await eventually(lambda: _running_host(db))
     assert found is not None
     process, flow_run_id = found
@@ -142,7 +142,7 @@ async def test_while_paused_no_session_starts_and_resume_lets_them(
 ) -> None:
     await pause(db, reason="a test")
     try:
-        drop(stack, "paused", 3, first=22_000)
+        drop(stack, "paused", 3)
 
         async def waits() -> bool:
             cursor = await db.execute(

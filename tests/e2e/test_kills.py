@@ -84,7 +84,7 @@ async def _ended_exactly_once(db: Connection, storage: ObjectStorage, matter: st
 async def test_after_the_session_process_is_killed_another_session_reads_what_is_left(
     stack: Stack, empty: None, db: Connection, storage: ObjectStorage
 ) -> None:
-    drop(stack, "killed-session", DOCUMENTS, first=10_000)
+    drop(stack, "killed-session", DOCUMENTS)
     await eventually(_pages_done(db, "killed-session", 10))
     process = await _session_process(db)
 
@@ -104,7 +104,7 @@ async def test_after_the_session_process_is_killed_another_session_reads_what_is
 async def test_a_session_outlives_a_killed_gateway_and_worker_and_the_next_worker_watches_over_it(
     stack: Stack, empty: None, db: Connection, storage: ObjectStorage
 ) -> None:
-    drop(stack, "killed-servers", DOCUMENTS, first=11_000)
+    drop(stack, "killed-servers", DOCUMENTS)
     await eventually(_pages_done(db, "killed-servers", 10))
     process = await _session_process(db)
 
@@ -130,7 +130,7 @@ async def test_a_session_outlives_a_killed_gateway_and_worker_and_the_next_worke
 async def test_after_the_ingest_process_is_killed_the_rest_is_taken_in_once(
     stack: Stack, empty: None, db: Connection, storage: ObjectStorage
 ) -> None:
-    drop(stack, "killed-ingest", DOCUMENTS, first=13_000)
+    drop(stack, "killed-ingest", DOCUMENTS)
 
     async def some_are_in() -> bool:
         cursor = await db.execute(

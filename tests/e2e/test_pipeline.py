@@ -48,7 +48,7 @@ async def test_documents_dropped_in_one_go_become_jobs_with_one_session_and_a_ha
 async def test_the_same_content_under_another_name_is_one_document_with_two_arrivals(
     stack: Stack, empty: None, db: Connection, storage: ObjectStorage
 ) -> None:
-    (key,) = drop(stack, "twice", 1, first=5000)
+    (key,) = drop(stack, "twice", 1)
     await eventually(lambda: all_completed(db, "twice", 1))
     client = storage.client()
     copy = "raw/elsewhere/ a copy, näher.png"
@@ -130,7 +130,7 @@ async def test_fifty_sessions_started_by_hand_on_an_empty_queue_end_without_read
 async def test_every_kind_of_run_has_a_readable_name_and_leaves_an_artifact(
     stack: Stack, empty: None, db: Connection
 ) -> None:
-    drop(stack, "artifacts", 2, first=6000)
+    drop(stack, "artifacts", 2)
     await eventually(lambda: all_completed(db, "artifacts", 2))
     await eventually(lambda: _is_closed(db))
     async with get_client() as client:

@@ -96,7 +96,7 @@ async def test_documents_are_taken_in_read_analysed_and_exported_through_it(
     pooler: Pooler, stack: Stack, db: Connection, storage: ObjectStorage
 ) -> None:
     before = storage.client().list_objects_v2(Bucket=BUCKET, Prefix="exports/")
-    drop(stack, "pooled", DOCUMENTS, first=40_000)
+    drop(stack, "pooled", DOCUMENTS)
     await eventually(lambda: all_completed(db, "pooled", DOCUMENTS), seconds=170)
     assert await exported() == "Completed"
 

@@ -174,7 +174,7 @@ async def _event_count(prefect: PrefectClient, name: str, about: str) -> int:
 async def test_a_session_through_the_door_leaves_its_logs_task_runs_artifacts_and_heartbeats(
     stack: Stack, empty: None, db: Connection
 ) -> None:
-    drop(stack, "door", 40, first=33_000)
+    drop(stack, "door", 40)
     await eventually(lambda: all_completed(db, "door", 40), seconds=120)
     async with get_client() as prefect:
         run = await _last_session(prefect)

@@ -145,7 +145,7 @@ async def test_a_rented_host_reads_holds_no_other_secret_and_is_destroyed(
     stack: Stack, rehearsal: Rehearsal, db: Connection, database: Database, storage: ObjectStorage
 ) -> None:
     gateway = await load(Gateway)
-    drop(stack, "rented", DOCUMENTS, first=40_000)
+    drop(stack, "rented", DOCUMENTS)
     host = await eventually(rehearsal.running)
     assert host is not None
     supervisor = psutil.Process(host["pid"])
@@ -190,7 +190,7 @@ async def test_a_rented_host_reads_holds_no_other_secret_and_is_destroyed(
 async def test_hosts_destroy_ends_a_host_at_work_and_another_reads_on(
     stack: Stack, rehearsal: Rehearsal, db: Connection
 ) -> None:
-    drop(stack, "by-hand", DOCUMENTS, first=41_000)
+    drop(stack, "by-hand", DOCUMENTS)
     await eventually(holds_pages(db, "by-hand"), seconds=90, pause=0.05)
     host = await rehearsal.running()
     assert host is not None
@@ -212,7 +212,7 @@ async def test_hosts_destroy_ends_a_host_at_work_and_another_reads_on(
 async def test_cancelling_in_the_ui_destroys_the_host(
     stack: Stack, rehearsal: Rehearsal, db: Connection
 ) -> None:
-    drop(stack, "cancelled-rent", DOCUMENTS, first=42_000)
+    drop(stack, "cancelled-rent", DOCUMENTS)
     host = await eventually(rehearsal.running)
     assert host is not None
     run = await run_of_session(db)
@@ -236,7 +236,7 @@ async def test_cancelling_in_the_ui_destroys_the_host(
 async def test_a_host_outlives_its_killed_worker_and_the_next_worker_ends_it(
     stack: Stack, rehearsal: Rehearsal, db: Connection
 ) -> None:
-    drop(stack, "orphaned", DOCUMENTS, first=43_000)
+    drop(stack, "orphaned", DOCUMENTS)
     assert await eventually(rehearsal.running)
     psutil.Process(stack.vast_worker.pid).send_signal(signal.SIGKILL)
 
@@ -255,7 +255,7 @@ async def test_a_session_on_a_rented_host_outlives_a_killed_server(
     stack: Stack, rehearsal: Rehearsal, db: Connection, server: str
 ) -> None:
     matter = f"rented-without-{server}"
-    drop(stack, matter, DOCUMENTS, first={"gateway": 44_000, "prefect": 45_000}[server])
+    drop(stack, matter, DOCUMENTS)
     await eventually(holds_pages(db, matter), seconds=90, pause=0.05)
     killed = stack.gateway if server == "gateway" else stack.servers.prefect.child
     killed.kill()
@@ -293,7 +293,7 @@ async def test_the_limit_of_the_pool_bounds_the_hosts(
     async with get_client() as client:
         await client.update_work_pool("vast-gpu", WorkPoolUpdate(concurrency_limit=1))
         try:
-            drop(stack, "limited", DOCUMENTS, first=46_000)
+            drop(stack, "limited", DOCUMENTS)
             await eventually(look, seconds=150)
         finally:
             await client.update_work_pool("vast-gpu", WorkPoolUpdate(concurrency_limit=None))
