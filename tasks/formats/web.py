@@ -5,6 +5,7 @@ from pathlib import Path
 
 from inscriptis.html_engine import Inscriptis
 from inscriptis.model.config import ParserConfig
+from lxml.etree import ParserError
 from lxml.html import HTMLParser, document_fromstring
 
 from schema.failures import BadInput
@@ -36,9 +37,13 @@ def text_of_html(page: str) -> str:
     page = _DECLARATION.sub("", page.replace("\x00", ""), count=1)
     if not page.strip():
         return ""
-    tree = document_fromstring(page, parser=HTMLParser(no_network=True, huge_tree=True))
+    try:
+        tree = document_fromstring(page, parser=HTMLParser(no_network=True, huge_tree=True))
+    except ParserError:  # nothing but comments and declarations
+        return ""
     for unseen in tree.xpath(_UNSEEN):
-        unseen.drop_tree()
+        if unseen is not tree:  # some pages are hidden whole until their scripts have run
+            unseen.drop_tree()
     try:
         text = Inscriptis(tree, ParserConfig(display_images=False)).get_text()
     except RecursionError as error:

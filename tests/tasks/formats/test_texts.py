@@ -75,6 +75,28 @@ def test_text_is_read_in_the_encoding_it_is_in(text: str, encoding: str) -> None
 
 
 @pytest.mark.parametrize(
+    ("text", "encoding"),
+    [
+        ("契約書を送ります。", "iso-2022-jp"),
+        ("合同", "hz"),
+        ("Grüße", "utf-7"),
+        ("Grüße", "utf-16-le"),
+    ],
+)
+def test_what_can_pass_for_utf_8_is_read_in_the_encoding_it_is_named(
+    text: str, encoding: str
+) -> None:
+    assert decoded(text.encode(encoding), encoding) == text
+    assert decoded("Grüße".encode(), encoding) == "Grüße"
+
+
+def test_a_byte_that_is_wrong_or_missing_does_not_garble_the_rest() -> None:
+    text = "Die Kündigung „fristlos“ – für 500 €"
+    assert text_of(text.encode()[:-1]) == text[:-1] + "\ufffd"
+    assert decoded(text.encode() + b"\xff", "cp1252") == text + "\ufffd"
+
+
+@pytest.mark.parametrize(
     "data", [b"text\x00text", b"\x01\x02\x03text", b"\xff\xfe" + b"\x00\xd8" * 9]
 )
 def test_what_is_no_text_is_not_taken_for_it(data: bytes) -> None:
@@ -104,6 +126,15 @@ def test_html_is_what_a_reader_sees_of_it() -> None:
         ["To", "all", "parties:"],
         ["Due", "$5"],
     ]
+
+
+@pytest.mark.parametrize("page", ["<!-- x -->", "<!DOCTYPE html>", "<?php x ?>", "<body hidden>x"])
+def test_html_that_shows_nothing_is_no_text(page: str) -> None:
+    assert text_of_html(page) == ""
+
+
+def test_a_page_hidden_until_its_scripts_have_run_is_read() -> None:
+    assert text_of_html("<html hidden><body>Dear Bob") == "Dear Bob"
 
 
 def test_html_is_decoded_as_it_says(tmp_path: Path) -> None:
