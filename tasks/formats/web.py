@@ -27,7 +27,12 @@ def text_of_html_file(path: Path) -> str:
     """The text of a file of HTML; raises `BadInput` for one that is too large or too deep."""
     if path.stat().st_size > MAX_HTML_BYTES:
         raise BadInput(_TOO_LARGE)
-    return text_of_html(_decoded(path.read_bytes()))
+    return text_of_html_bytes(path.read_bytes())
+
+
+def text_of_html_bytes(data: bytes) -> str:
+    """The same of its bytes, in the encoding that they name themselves."""
+    return text_of_html(_decoded(data))
 
 
 def text_of_html(page: str) -> str:
