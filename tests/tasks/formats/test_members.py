@@ -444,27 +444,52 @@ def test_an_outlook_message_is_its_headers_its_text_and_its_attachments(
     sent = message(
         subject="Räumung",
         body="Dear Bob,\r\nplease sign.",
+        html=b'<p>Dear Bob, <img src="cid:logo">',
+        recipients=[
+            ("Bob Jones", "bob@example.org", 1),
+            ("Cy", "cy@example.org", 2),
+            ("Di", "di@example.org", 0x10000003),
+        ],
         attached=[
             Attached("lease.pdf", large),
             Attached("note.txt", b"small"),
             Attached("inner.msg", None),
             Attached("logo.png", b"x", content_id="logo", mime_type="image/png"),
+            Attached("photo.png", b"x", content_id="photo", mime_type="image/png"),
         ],
     )
     found = looked(tmp_path / "m", sent, folder)
     assert found.pages == (
         'From: "Ann Smith" <ann@example.org>\nTo: Bob Jones <bob@example.org>\n'
+        "Cc: Cy <cy@example.org>\nBcc: Di <di@example.org>\n"
         "Date: Mon, 04 Mar 2024 09:30:00 +0000\nSubject: Räumung\n"
-        "Attachments: lease.pdf, note.txt, inner.msg\n\nDear Bob,\nplease sign.",
+        "Attachments: lease.pdf, note.txt, inner.msg, photo.png\n\nDear Bob,\nplease sign.",
     )
     told = contents(found, folder)
     assert (told["lease.pdf"], told["note.txt"]) == (large, b"small")
     assert "inside an Outlook message" in str(told["inner.msg"])
 
 
-def test_an_outlook_message_of_html_alone_is_read_as_text(tmp_path: Path, folder: Path) -> None:
-    sent = message(html="<p>Grüße aus <b>Köln</b></p>".encode())
-    assert (looked(tmp_path / "m", sent, folder).pages[0] or "").endswith("Grüße aus Köln")
+@pytest.mark.parametrize(
+    ("sent", "text"),
+    [
+        (message(html="<p>Grüße aus <b>Köln</b></p>".encode()), "Grüße aus Köln"),
+        (message(html="<p>Grüße aus <b>Köln</b></p>".encode("cp1252")), "Grüße aus Köln"),
+        (message(html=b"<!-- x -->"), "Settlement"),
+        (message(ansi_body="Grüße aus Köln".encode("cp1252")), "Grüße aus Köln"),
+        (message(rtf=b"x"), "which it has as RTF alone. Save it as PDF.]"),
+        (message(rtf=b"x", body="Grüße"), "Grüße"),
+    ],
+)
+def test_the_text_of_an_outlook_message_is_found_however_it_is_kept(
+    tmp_path: Path, folder: Path, sent: bytes, text: str
+) -> None:
+    assert (looked(tmp_path / "m", sent, folder).pages[0] or "").endswith(text)
+
+
+def test_a_small_picture_that_rtf_may_show_is_taken_for_shown(tmp_path: Path, folder: Path) -> None:
+    logo = Attached("logo.png", b"x", content_id="logo", mime_type="image/png")
+    assert looked(tmp_path / "m", message(rtf=b"x", attached=[logo]), folder).members == ()
 
 
 def test_an_outlook_message_that_is_cut_off_is_damaged(tmp_path: Path, folder: Path) -> None:
