@@ -163,8 +163,7 @@ def _chosen(ways: Sequence[MIMEPart]) -> MIMEPart | None:
     for kind in ("text/plain", "text/html"):
         for way in ways:
             for part in way.walk():
-                prose = part.get_content_type() == kind and _is_prose(cast("MIMEPart", part))
-                if prose and _bytes(cast("MIMEPart", part)).strip():
+                if part.get_content_type() == kind and _is_prose(part) and _bytes(part).strip():
                     return way
     return None
 

@@ -116,7 +116,7 @@ def _body(message: Message, path: Path) -> tuple[str, str | None]:
     return text, None if in_rtf and not html else html
 
 
-def _text(ole: OleFileIO, pid: int, encoding: str) -> str:
+def _text(ole: "OleFileIO[str]", pid: int, encoding: str) -> str:
     """A property's text, in whichever way it is there."""
     if ole.exists(name := _stream(pid, _UNICODE)):
         return ole.openstream(name).read().decode("utf-16-le", "replace")

@@ -165,12 +165,13 @@ def _tree_of(part: Part) -> ElementBase:
 
 def _read_in(chunk: ElementBase, related: Relationships) -> None:
     """Make a paragraph of what was put into the document as it was, in a format of its own."""
-    relation = related.get(chunk.get(qn("r:id")))
-    name = relation.target_part.partname if relation and not relation.is_external else ""
-    if _HTML_PART.fullmatch(name):
-        text = text_of_html_bytes(relation.target_part.blob)
+    relation = related.get(chunk.get(qn("r:id"), ""))
+    part = relation.target_part if relation is not None and not relation.is_external else None
+    if part is not None and _HTML_PART.fullmatch(part.partname):
+        text = text_of_html_bytes(part.blob)
     else:
-        text = f"[Not read: a part in another format, {posixpath.basename(name) or 'missing'}]"
+        name = posixpath.basename(part.partname) if part is not None else "missing"
+        text = f"[Not read: a part in another format, {name}]"
     chunk.tag = _PARAGRAPH
     SubElement(chunk, _TEXT).text = _NO_XML.sub("", text)
 

@@ -154,11 +154,20 @@ def test_sizes_that_lie_are_not_believed(tmp_path: Path, folder: Path) -> None:
 def test_no_more_is_taken_out_than_there_is_room_for(tmp_path: Path, folder: Path) -> None:
     files = {f"{n}.txt": bytes([65 + n]) * 100 for n in range(4)}
     found = looked(tmp_path / "z", packed(files), folder, Room(members=2))
-    assert [one.refused is None for one in found.members] == [True, True, False, False]
+    assert [one.name for one in found.members] == ["0.txt", "1.txt", "and 2 more files"]
+    assert [one.refused for one in found.members] == [None, None, members.NO_ROOM]
     found = looked(tmp_path / "z", packed(files), folder, Room(members_bytes=250))
     assert [one.refused is None for one in found.members] == [True, True, False, False]
     with pytest.raises(BadInput, match=f"more than {MAX_DEPTH} containers"):
         looked(tmp_path / "z", packed(files), folder, Room(depth=MAX_DEPTH))
+
+
+def test_a_zip_of_very_many_files_is_refused(
+    tmp_path: Path, folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(archive, "MAX_ENTRIES", 3)
+    with pytest.raises(BadInput, match="holds more than 3 files"):
+        looked(tmp_path / "z", packed({f"{n}.txt": b"x" for n in range(4)}), folder)
 
 
 def encrypted(data: bytes) -> bytes:

@@ -232,6 +232,10 @@ def test_what_was_deleted_is_gone_and_what_was_inserted_is_there(tmp_path: Path)
     assert text_of_word(saved(document, tmp_path)) == "Rent is $950!\nIn a form."
 
 
+def put_first(document: Any, markup: str) -> None:
+    document.element.find(qn("w:body")).insert(0, parse_xml(markup))
+
+
 BOX = "<w:checkBox><w:default w:val='{}'/>{}</w:checkBox>"
 LIST = "<w:ddList>{}<w:listEntry w:val='guilty'/><w:listEntry w:val='not guilty'/></w:ddList>"
 TEXT_BOX = "<w:pict><w:txbxContent><w:p><w:r><w:t>in</w:t></w:r></w:p></w:txbxContent></w:pict>"
@@ -259,12 +263,8 @@ TEXT_BOX = "<w:pict><w:txbxContent><w:p><w:r><w:t>in</w:t></w:r></w:p></w:txbxCo
 )
 def test_forms_and_boxes_in_a_paragraph_are_read(tmp_path: Path, markup: str, text: str) -> None:
     document = docx.Document()
-    document.element.body.insert(
-        0,
-        parse_xml(
-            f"<w:p {WORD}><w:r><w:t>a</w:t></w:r><w:r>{markup}</w:r><w:r><w:t>z</w:t></w:r></w:p>"
-        ),
-    )
+    runs = f"<w:r><w:t>a</w:t></w:r><w:r>{markup}</w:r><w:r><w:t>z</w:t></w:r>"
+    put_first(document, f"<w:p {WORD}>{runs}</w:p>")
     assert text_of_word(saved(document, tmp_path)) == f"a{text}z"
 
 
@@ -293,7 +293,7 @@ def test_html_put_into_a_word_document_is_read_and_another_format_is_named(
 ) -> None:
     document = docx.Document()
     chunk = f'<w:altChunk {WORD} xmlns:r="{RELATIONSHIPS}" r:id="rX"/>'
-    document.element.body.insert(0, parse_xml(chunk))
+    put_first(document, chunk)
     path = saved(document, tmp_path)
     with zipfile.ZipFile(path) as archive:
         types = archive.read("[Content_Types].xml")
