@@ -100,7 +100,7 @@ def _check_whole(mail: EmailMessage) -> None:
         if not any(isinstance(one, CloseBoundaryNotFoundDefect) for one in last.defects):
             return
         last = inside[-1]
-    if last is mail or _is_text_of_mail(last):
+    if last is mail or _is_text_of_mail(last) or _is_report(last):
         return
     content: object = last.get_payload()
     if not (isinstance(content, str) and content.rstrip().endswith("=")):
@@ -114,7 +114,7 @@ def _read(mail: EmailMessage, out: Unpacking) -> str:
     for part in _leaves(mail):
         if _is_prose(part):
             texts.append(_text(part).strip())
-        elif part.get_content_maintype() == "message" and part.get_content_type() not in _MAILS:
+        elif _is_report(part):
             texts.append(_report(part).strip())
         elif not _is_decoration(part, shown):
             number += 1
@@ -229,8 +229,13 @@ def _bytes(part: MIMEPart) -> bytes:
     return content if isinstance(content, bytes) else b""
 
 
+def _is_report(part: MIMEPart) -> bool:
+    """Whether a mail server or program reports that an e-mail was delivered, refused or opened."""
+    return part.get_content_maintype() == "message" and part.get_content_type() not in _MAILS
+
+
 def _report(part: MIMEPart) -> str:
-    """What a mail server or program reports: that an e-mail was delivered, refused or opened."""
+    """What it says, in the form of headers."""
     said = [one.as_bytes(policy=policy.compat32) for one in _inside(part)]
     return decoded(b"\n".join(said) or _bytes(part))
 

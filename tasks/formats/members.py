@@ -37,6 +37,7 @@ class Unpacking:
         self._left = room.members
         self._bytes_left = room.members_bytes
         self._depth = room.depth
+        self._is_full = False
         self._more = 0
         self.members: list[Member] = []
 
@@ -47,14 +48,14 @@ class Unpacking:
 
     def refuse(self, name: str, reason: str, *, size_bytes: int = 0) -> None:
         """Tell of a member that is not taken out."""
-        if self._more:
+        if self._is_full:
             return self._count_one_more()
         named = safe_name(name, number=len(self.members) + 1)
         self.members.append(Member(name=named, size_bytes=size_bytes, refused=reason))
         return None
 
     def _count_one_more(self) -> None:
-        """Tell of all members for which there is no room as one: there may be very many."""
+        """Tell of what follows the first for which there is no room as one: it may be very much."""
         if self._more:
             self.members.pop()
         self._more += 1
@@ -75,7 +76,9 @@ class Unpacking:
         if self._folder is None:
             return self.refuse(name, "Nothing is taken out of what is only looked at.")
         if self._left == 0:
-            return self._count_one_more()
+            self.refuse(name, NO_ROOM)
+            self._is_full = True
+            return None
         file = self._folder / f"{number:05}"
         size = 0
         try:

@@ -154,8 +154,10 @@ def test_sizes_that_lie_are_not_believed(tmp_path: Path, folder: Path) -> None:
 def test_no_more_is_taken_out_than_there_is_room_for(tmp_path: Path, folder: Path) -> None:
     files = {f"{n}.txt": bytes([65 + n]) * 100 for n in range(4)}
     found = looked(tmp_path / "z", packed(files), folder, Room(members=2))
+    assert [one.refused for one in found.members] == [None, None, members.NO_ROOM, members.NO_ROOM]
+    assert [one.name for one in found.members][2:] == ["2.txt", "and 1 more file"]
+    found = looked(tmp_path / "z", packed(files), folder, Room(members=1))
     assert [one.name for one in found.members] == ["0.txt", "1.txt", "and 2 more files"]
-    assert [one.refused for one in found.members] == [None, None, members.NO_ROOM]
     found = looked(tmp_path / "z", packed(files), folder, Room(members_bytes=250))
     assert [one.refused is None for one in found.members] == [True, True, False, False]
     with pytest.raises(BadInput, match=f"more than {MAX_DEPTH} containers"):
@@ -404,6 +406,7 @@ def test_an_e_mail_cut_off_in_an_attachment_fails_whole(tmp_path: Path, folder: 
     "content",
     [
         multipart("mixed", LEASE, PLAIN, end=False),
+        multipart("mixed", LEASE, part("message/delivery-status", "Status: 5.1.1\n"), end=False),
         multipart("mixed", multipart("related", SHOWING, LEASE), end=False),
         multipart("mixed", PLAIN, f"{LEASE}=", end=False),
     ],
