@@ -32,6 +32,7 @@ _MAX_PARTS = 1000
 _HEADERS_BYTES = 16 * 1024
 """Where the headers are looked for by which an e-mail in a mailbox is known."""
 
+_BLANK_LINE = re.compile(rb"\n\r?\n")
 _NEXT_MAIL = re.compile(rb"\n\r?\nFrom [^\n]*\n(?=>From |[!-9;-~]+:)")
 _MAILS = frozenset({"message/rfc822", "message/global", "message/news"})
 
@@ -66,7 +67,7 @@ def _mails_in(data: bytes) -> list[slice]:
     starts, ends = [data.find(b"\n") + 1], list[int]()
     for found in _NEXT_MAIL.finditer(data) if data.startswith(b"From ") else ():
         # Such a line may stand in a text too: what follows it must be an e-mail's headers.
-        if is_mail(data[found.end() : found.end() + _HEADERS_BYTES]):
+        if is_mail(_headers_at(data, found.end())):
             ends.append(found.start() + 1)
             starts.append(found.end())
     return [slice(*ends_of) for ends_of in zip(starts, [*ends, len(data)], strict=True)]
@@ -77,16 +78,21 @@ def _take_mails(data: bytes, mails: Sequence[slice], out: Unpacking) -> str:
     if out.is_too_deep:
         raise BadInput(TOO_DEEP)
     for number, where in enumerate(mails, start=1):
-        out.take(_mail_name(data[where], number), [data[where]])
+        out.take(_mail_name(_headers_at(data, where.start), number), [data[where]])
     return f"A mailbox of {len(mails):,} e-mails."
 
 
-def _mail_name(mail: bytes, number: int) -> str:
+def _headers_at(data: bytes, start: int) -> bytes:
+    """What may be the headers of an e-mail that begins there."""
+    end = start + _HEADERS_BYTES
+    found = _BLANK_LINE.search(data, start, end)
+    return data[start : found.start() if found else end]
+
+
+def _mail_name(headers: bytes, number: int) -> str:
     """How an e-mail that nobody named is called: by its subject."""
-    headers = BytesHeaderParser(EmailMessage, policy=policy.default).parsebytes(
-        mail[:_HEADERS_BYTES]
-    )
-    return re.sub(r"[/\\]", "_", f"{_header(headers, 'Subject') or f'e-mail {number}'}.eml")
+    mail = BytesHeaderParser(EmailMessage, policy=policy.default).parsebytes(headers)
+    return re.sub(r"[/\\]", "_", f"{_header(mail, 'Subject') or f'e-mail {number}'}.eml")
 
 
 def _check_whole(mail: EmailMessage) -> None:
@@ -252,7 +258,9 @@ def _take(part: MIMEPart, number: int, out: Unpacking) -> None:
     if part.get_content_type() in _MAILS:
         for inner in _inside(part):
             mail = _unwrapped(inner.as_bytes(policy=policy.compat32), part)
-            out.take(re.sub(r"[/\\]", "_", name or _mail_name(mail, number)), [mail])
+            out.take(
+                re.sub(r"[/\\]", "_", name or _mail_name(_headers_at(mail, 0), number)), [mail]
+            )
             return
     out.take(name or f"attachment {number}{_ending(part)}", [_bytes(part)])
 
