@@ -77,9 +77,13 @@ _REFUSED = {
     b"!BDN": "Outlook data files (.pst) cannot be read: save the e-mails as MSG or EML.",
 }
 _HTML = re.compile(
-    rb"\s*(?:<\?xml[^>]*>\s*)?(?:<!--.*?-->\s*)*<(?:!doctype\s+html|html|head|body|meta|title)\b",
-    re.IGNORECASE | re.DOTALL,
+    rb"""\s*(?:(?:<\?.*?\?>|<!--.*?-->)\s*)*<(?:!doctype\s+html|html|head|body|meta|title|style
+    |base|link|script|frameset|div|p|span|table|center|font|br|hr|img|h[1-6]|[uod]l|pre|blockquote
+    |section|article|main|header|nav|form|[abiu]|strong|em)(?:[\s>/]|\Z)""",
+    re.IGNORECASE | re.DOTALL | re.VERBOSE,
 )
+"""A page, or a part of one as programs export it."""
+
 _HEADER = re.compile(rb"([!-9;-~]+):(?: .*|\t.*)?\Z")
 _MACHINES_HEADERS = frozenset(
     b"""received return-path message-id mime-version delivered-to content-type
@@ -99,7 +103,7 @@ def media_type_of(head: bytes) -> str:
     for start, media_type in _STARTS.items():
         if head.startswith(start):
             return media_type
-    if b"%PDF-" in head:
+    if _is_pdf(head):
         return PDF
     if head.startswith(b"RIFF") and head[8:12] == b"WEBP":
         return WEBP
@@ -108,6 +112,18 @@ def media_type_of(head: bytes) -> str:
     if not head:
         raise BadInput("The file is empty.")
     return _text_type_of(head)
+
+
+def _is_pdf(head: bytes) -> bool:
+    """Whether it is a PDF; some have lines before their mark, of what carried or made them.
+
+    An e-mail that carries one, and a text or a page of HTML that mentions the mark, are none.
+    """
+    before, mark, _ = head.partition(b"%PDF-")
+    if not mark or not seems_text(before):
+        return bool(mark)
+    mentions = not before.endswith((b"\r", b"\n")) and (b" " in before or b"<" in before)
+    return not mentions and not is_mail(before)
 
 
 _HEIC_BRANDS = {b"heic", b"heix", b"heim", b"heis", b"hevc", b"hevx", b"hevm", b"hevs"}
@@ -134,12 +150,16 @@ def _text_type_of(head: bytes) -> str:
             raise BadInput(reason)
     if not head.startswith(_BYTE_ORDER_MARKS) and not seems_text(head):
         raise BadInput(NONE_OF_THEM)
-    if head.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
-        head = head.replace(b"\x00", b"")
-    head = head.lstrip(b"\xef\xbb\xbf\xff\xfe")
-    if _HTML.match(head):
+    if _HTML.match(_without_mark(head)):
         return HTML
     return EML if is_mail(head) else TXT
+
+
+def _without_mark(head: bytes) -> bytes:
+    """The beginning of a text, what is ASCII in it as ASCII."""
+    if head.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
+        head = head.replace(b"\x00", b"")
+    return head.lstrip(b"\xef\xbb\xbf\xff\xfe")
 
 
 def seems_text(some: bytes) -> bool:
@@ -151,7 +171,7 @@ def seems_text(some: bytes) -> bool:
 def is_mail(head: bytes) -> bool:
     """Whether a text begins with the headers of an e-mail, one of a program's among them."""
     names: set[bytes] = set()
-    lines = head.splitlines()
+    lines = _without_mark(head).lstrip().splitlines()
     if lines and lines[0].startswith((b"From ", b">From ")):  # as mailboxes part their e-mails
         lines = lines[1:]
     for line in lines:

@@ -111,7 +111,7 @@ class Inspector:
             return BadInput(_took_longer_than(self._limits.cpu_seconds))
         if reader.returncode == -signal.SIGALRM:
             return _Died(_took_longer_than(self._limits.wall_seconds))
-        return _Died("The file is damaged: what reads it crashed.")
+        return _Died("The file is damaged or far too complex: what reads it crashed.")
 
 
 @asynccontextmanager

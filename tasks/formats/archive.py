@@ -12,6 +12,9 @@ from tasks.formats.members import TOO_DEEP, Unpacking, is_left_out
 
 CHUNK_BYTES = 1 << 18
 
+MAX_ENTRIES = 20_000
+"""Of a ZIP, folders included; with more it is no container of documents."""
+
 DAMAGE = (
     zipfile.BadZipFile,
     zlib.error,
@@ -35,6 +38,8 @@ def unpack(path: Path, out: Unpacking) -> None:
     if out.is_too_deep:
         raise BadInput(TOO_DEEP)
     with open_zip(path) as archive:
+        if len(archive.infolist()) > MAX_ENTRIES:
+            raise BadInput(f"The ZIP holds more than {MAX_ENTRIES:,} files. Add it in parts.")
         for info in archive.infolist():
             name = _name_of(info)
             if info.is_dir() or name.endswith("\\") or is_left_out(name):
@@ -58,7 +63,7 @@ def _check_any(out: Unpacking) -> None:
     if all(refusals):
         if set(refusals) == {PROTECTED}:
             raise BadInput("The ZIP is protected by a password. Unpack it and add the files.")
-        raise BadInput(f"None of the {len(refusals)} files in the ZIP can be taken: {refusals[0]}")
+        raise BadInput(f"None of the files in the ZIP can be taken: {refusals[0]}")
 
 
 def _take(archive: zipfile.ZipFile, info: zipfile.ZipInfo, name: str, out: Unpacking) -> None:
@@ -98,7 +103,11 @@ _OFFICE = (
     (re.compile(r"word/document\d*\.xml"), "word"),
     (re.compile(r"xl/workbook\.(xml|bin)"), "Excel workbooks (.xlsx)"),
     (re.compile(r"ppt/presentation\.xml"), "PowerPoint files (.pptx)"),
+    (re.compile(r"visio/document\.xml"), "Visio drawings (.vsdx)"),
+    (re.compile(r".*\.fdseq", re.IGNORECASE), "XPS files (.xps)"),
+    (re.compile(r"\[Content_Types\]\.xml"), "Files of this kind of Microsoft's"),
 )
+_APPLE = re.compile(r"Index(?:/.*\.iwa|\.zip)")
 _NAMED_KINDS = {
     "application/vnd.oasis.opendocument.text": "OpenDocument texts (.odt)",
     "application/vnd.oasis.opendocument.spreadsheet": "OpenDocument spreadsheets (.ods)",
@@ -106,20 +115,31 @@ _NAMED_KINDS = {
     "application/epub+zip": "E-books (.epub)",
 }
 
+_KIND = re.compile(r"[\w.+-]+/[\w.+-]+", re.ASCII)
+_LONGEST_KIND = 100
+
 
 def office_kind(path: Path) -> str | None:
-    """`word` for a Word document, a plural for another kind of Office file, None for a ZIP."""
+    """`word` for a Word document, a plural for another program's files, None for a ZIP."""
     with open_zip(path) as archive:
-        names = set(archive.namelist())
-        if "mimetype" in names and archive.getinfo("mimetype").file_size < 100:
-            try:
-                kind = archive.read("mimetype").decode("ascii", "replace").strip()
-            except DAMAGE:
-                kind = ""
-            if kind in _NAMED_KINDS:
-                return _NAMED_KINDS[kind]
-        if "[Content_Types].xml" in names:
-            for pattern, kind in _OFFICE:
-                if any(pattern.fullmatch(name) for name in names):
-                    return kind
+        names = archive.namelist()
+        kind = _named_kind(archive) if "mimetype" in names else ""
+    if kind and (kind in _NAMED_KINDS or names[0] == "mimetype"):
+        return _NAMED_KINDS.get(kind, f"Files of the kind {kind}")
+    if "[Content_Types].xml" in names:
+        return next(
+            kind for pattern, kind in _OFFICE if any(pattern.fullmatch(name) for name in names)
+        )
+    if any(_APPLE.fullmatch(name) for name in names):
+        return "Pages, Numbers and Keynote files"
     return None
+
+
+def _named_kind(archive: zipfile.ZipFile) -> str:
+    """What the archive says it is; empty if that is no kind."""
+    try:
+        with archive.open("mimetype") as file:
+            kind = file.read(_LONGEST_KIND).decode("ascii", "replace").strip()
+    except DAMAGE:
+        return ""
+    return kind if _KIND.fullmatch(kind) else ""

@@ -23,6 +23,7 @@ LONGEST_NAME = 120
 MOST_FOLDERS = 12
 
 TOO_DEEP = f"It lies in more than {MAX_DEPTH} containers; add it as a file of its own."
+NO_ROOM = "The container holds more files than are taken out of one."
 _LEFT_OUT = frozenset({".ds_store", "thumbs.db", "desktop.ini", "ehthumbs.db"})
 _UNPRINTABLE = re.compile(r"[^\S ]|[\x00-\x1f\x7f-\x9f\ud800-\udfff]")
 _DRIVE = re.compile(r"[A-Za-z]:")
@@ -36,6 +37,8 @@ class Unpacking:
         self._left = room.members
         self._bytes_left = room.members_bytes
         self._depth = room.depth
+        self._is_full = False
+        self._more = 0
         self.members: list[Member] = []
 
     @property
@@ -45,8 +48,21 @@ class Unpacking:
 
     def refuse(self, name: str, reason: str, *, size_bytes: int = 0) -> None:
         """Tell of a member that is not taken out."""
+        if self._is_full:
+            return self._count_one_more()
         named = safe_name(name, number=len(self.members) + 1)
         self.members.append(Member(name=named, size_bytes=size_bytes, refused=reason))
+        return None
+
+    def _count_one_more(self) -> None:
+        """Tell of what follows the first for which there is no room as one: it may be very much."""
+        if self._more:
+            self.members.pop()
+        self._more += 1
+        files = "file" if self._more == 1 else "files"
+        self.members.append(
+            Member(name=f"and {self._more:,} more {files}", size_bytes=0, refused=NO_ROOM)
+        )
 
     def take(self, name: str, chunks: Iterable[bytes], *, packed_bytes: int | None = None) -> None:
         """Write a member's bytes; refused when they are more than may be.
@@ -60,7 +76,9 @@ class Unpacking:
         if self._folder is None:
             return self.refuse(name, "Nothing is taken out of what is only looked at.")
         if self._left == 0:
-            return self.refuse(name, "The container holds more files than are taken out of one.")
+            self.refuse(name, NO_ROOM)
+            self._is_full = True
+            return None
         file = self._folder / f"{number:05}"
         size = 0
         try:

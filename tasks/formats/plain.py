@@ -29,6 +29,8 @@ _WESTERN_CHARACTERS = frozenset(
 )
 _MOST_FOREIGN = 0.1
 _MOST_ACCENTED = 0.25
+_FEWEST_RIGHT = 4
+"""Characters beyond ASCII for each wrong byte in what is still taken for UTF-8."""
 
 
 def text_of_file(path: Path) -> str:
@@ -50,10 +52,15 @@ def text_of(data: bytes) -> str:
 
 def decoded(data: bytes, named: str | None = None) -> str:
     """Decode text without a mark: as UTF-8 if it is, else as it is named, else as it seems."""
-    for encoding in ("utf-8", named):
-        if encoding is not None:
-            with contextlib.suppress(UnicodeError, LookupError, ValueError):
-                return data.decode(encoding)
+    first = named if named and _may_look_like_utf_8(data, named) else None
+    for encoding in filter(None, (first, "utf-8")):
+        with contextlib.suppress(UnicodeError, LookupError, ValueError):
+            return data.decode(encoding)
+    if (hurt := _hurt_utf_8(data)) is not None:
+        return hurt
+    if named:
+        with contextlib.suppress(UnicodeError, LookupError, ValueError):
+            return data.decode(named)
     western = data.decode(_WESTERN, "replace")
     if _seems_western(western):
         return western
@@ -61,6 +68,22 @@ def decoded(data: bytes, named: str | None = None) -> str:
     with contextlib.suppress(UnicodeError):
         return data.decode(best.encoding) if best is not None else western
     return western
+
+
+def _may_look_like_utf_8(data: bytes, named: str) -> bool:
+    """Whether text in the encoding of that name can be UTF-8 by its bytes, and be garbled so."""
+    named = named.lower()
+    if named.startswith(("utf-16", "utf-32", "utf16", "utf32")):  # is told of much that is not
+        return b"\x00" in data
+    return named.startswith(("iso-2022", "hz", "utf-7"))
+
+
+def _hurt_utf_8(data: bytes) -> str | None:
+    """What is UTF-8 but for a byte here and there, or was cut within a character."""
+    text = data.decode("utf-8", "replace")
+    wrong = text.count("\ufffd")
+    beyond = sum(not char.isascii() for char in text) - wrong
+    return text if wrong * _FEWEST_RIGHT <= beyond else None
 
 
 def _seems_western(text: str) -> bool:

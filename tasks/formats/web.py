@@ -5,6 +5,7 @@ from pathlib import Path
 
 from inscriptis.html_engine import Inscriptis
 from inscriptis.model.config import ParserConfig
+from lxml.etree import ParserError
 from lxml.html import HTMLParser, document_fromstring
 
 from schema.failures import BadInput
@@ -26,7 +27,12 @@ def text_of_html_file(path: Path) -> str:
     """The text of a file of HTML; raises `BadInput` for one that is too large or too deep."""
     if path.stat().st_size > MAX_HTML_BYTES:
         raise BadInput(_TOO_LARGE)
-    return text_of_html(_decoded(path.read_bytes()))
+    return text_of_html_bytes(path.read_bytes())
+
+
+def text_of_html_bytes(data: bytes) -> str:
+    """The same of its bytes, in the encoding that they name themselves."""
+    return text_of_html(_decoded(data))
 
 
 def text_of_html(page: str) -> str:
@@ -36,9 +42,13 @@ def text_of_html(page: str) -> str:
     page = _DECLARATION.sub("", page.replace("\x00", ""), count=1)
     if not page.strip():
         return ""
-    tree = document_fromstring(page, parser=HTMLParser(no_network=True, huge_tree=True))
+    try:
+        tree = document_fromstring(page, parser=HTMLParser(no_network=True, huge_tree=True))
+    except ParserError:  # nothing but comments and declarations
+        return ""
     for unseen in tree.xpath(_UNSEEN):
-        unseen.drop_tree()
+        if unseen is not tree:  # some pages are hidden whole until their scripts have run
+            unseen.drop_tree()
     try:
         text = Inscriptis(tree, ParserConfig(display_images=False)).get_text()
     except RecursionError as error:

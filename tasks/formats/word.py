@@ -2,14 +2,15 @@
 
 Headers and footers stand once, before and after the text; footnotes and endnotes at the end,
 under their numbers. What was deleted while changes were tracked is gone, what was inserted
-is there. Pictures, comments and the numbers that Word itself puts before paragraphs are not
-read.
+is there. Boxes of forms are ☒ or ☐. Pictures, comments and the numbers that Word itself puts
+before paragraphs are not read.
 """
 
 import io
+import posixpath
 import re
 import zipfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Mapping
 from itertools import pairwise
 from pathlib import Path
 
@@ -19,10 +20,19 @@ from docx.opc.rel import Relationships
 from docx.oxml.ns import qn
 from docx.oxml.parser import parse_xml
 from docx.package import Package
-from lxml.etree import ElementBase, LxmlError
+from lxml.etree import (
+    Comment,
+    ElementBase,
+    LxmlError,
+    ProcessingInstruction,
+    SubElement,
+    strip_tags,
+    tostring,
+)
 
 from schema.failures import BadInput
 from tasks.formats.archive import DAMAGE, chunks_of, open_zip
+from tasks.formats.web import text_of_html_bytes
 
 MAX_XML_BYTES = 32 * 1024**2
 """Of all parts that hold text, unpacked: some thousand pages. Parsed they take ten times that."""
@@ -30,10 +40,40 @@ MAX_XML_BYTES = 32 * 1024**2
 MAX_PARTS = 2000
 DAMAGED = "The Word document is damaged and cannot be opened."
 
-_TEXT_PARTS = re.compile(r".*\.(?:xml|rels)", re.IGNORECASE)
+_TEXT_PARTS = re.compile(r".*\.(?:xml|rels|x?html?)", re.IGNORECASE)
+_HTML_PART = re.compile(r".*\.x?html?", re.IGNORECASE)
+_STRICT = {
+    b"http://purl.oclc.org/ooxml/wordprocessingml/main": (
+        b"http://schemas.openxmlformats.org/wordprocessingml/2006/main"
+    ),
+    b"http://purl.oclc.org/ooxml/officeDocument/relationships": (
+        b"http://schemas.openxmlformats.org/officeDocument/2006/relationships"
+    ),
+}
+"""What the strict form of the format calls what python-docx knows by its usual name."""
 _PARAGRAPH, _TABLE, _ROW, _CELL = qn("w:p"), qn("w:tbl"), qn("w:tr"), qn("w:tc")
-_TEXT, _TAB, _BREAK, _RETURN = qn("w:t"), qn("w:tab"), qn("w:br"), qn("w:cr")
-_HYPHEN, _TYPE, _ID, _VALUE = qn("w:noBreakHyphen"), qn("w:type"), qn("w:id"), qn("w:val")
+_TEXT, _FOREIGN = qn("w:t"), qn("w:altChunk")
+_CHECKED, _UNCHECKED = "☒", "☐"
+_SYMBOLS = {
+    "Wingdings": {
+        **dict.fromkeys((0x78, 0xFD, 0xFE), _CHECKED),
+        **dict.fromkeys((0x6F, 0x71, 0x72, 0xA8), _UNCHECKED),
+        0xFB: "✗",
+        0xFC: "✓",
+    },
+    "Wingdings 2": {
+        **dict.fromkeys((0x51, 0x52, 0x53, 0x54), _CHECKED),
+        0xA3: _UNCHECKED,
+        0x4F: "✗",
+        0x50: "✓",
+    },
+}
+"""What fonts of symbols show for a number: the marks of forms."""
+_PRIVATE = range(0xF000, 0xF100)
+"""Where Word has the characters of such fonts."""
+
+_NO_XML = re.compile("[^\t\n\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
+_TYPE, _ID, _VALUE = qn("w:type"), qn("w:id"), qn("w:val")
 _SECTION, _GOES_ON = qn("w:sectPr"), "aseagi-goes-on"
 _LOOKS = ("w:rPr", "w:pPr", "w:sectPr", "w:tblPr", "w:tblGrid", "w:tcPr", "w:trPr", "w:sdtPr")
 _NOT_READ = frozenset(
@@ -78,6 +118,7 @@ def _without_pictures(path: Path) -> io.BytesIO:
         infos = archive.infolist()
         if len(infos) > MAX_PARTS:
             raise BadInput(DAMAGED)
+        names = {info.filename.lower(): info.filename for info in infos}
         for info in infos:
             part = io.BytesIO()
             for chunk in chunks_of(archive, info) if _TEXT_PARTS.fullmatch(info.filename) else ():
@@ -87,13 +128,52 @@ def _without_pictures(path: Path) -> io.BytesIO:
                         "The Word document unpacks to more text than can be read; save it as PDF."
                     )
                 part.write(chunk)
-            out.writestr(info.filename, part.getvalue())
+            content = part.getvalue()
+            for strict, usual in _STRICT.items():
+                content = content.replace(strict, usual)
+            if info.filename.endswith(".rels"):
+                content = _without_dead_ends(content, info.filename, names)
+            out.writestr(info.filename, content)
     slim.seek(0)
     return slim
 
 
+def _without_dead_ends(relations: bytes, name: str, names: Mapping[str, str]) -> bytes:
+    """Relations to parts that are there: python-docx opens no document with others.
+
+    Programs write them for pictures that are gone. Pictures are not read anyway.
+    """
+    folder = posixpath.dirname(posixpath.dirname(name))
+    tree = parse_xml(relations)
+    for relation in tree.xpath("//*[@Target][not(@TargetMode='External')]"):
+        target = posixpath.normpath(posixpath.join("/", folder, relation.get("Target")))
+        found = names.get(target.lstrip("/").lower())
+        if found is None or relation.get("Type", "").endswith("/image"):
+            relation.getparent().remove(relation)
+        else:
+            relation.set("Target", f"/{found}")
+    return tostring(tree)
+
+
 def _tree_of(part: Part) -> ElementBase:
-    return part.element if isinstance(part, XmlPart) else parse_xml(part.blob)
+    tree = part.element if isinstance(part, XmlPart) else parse_xml(part.blob)
+    strip_tags(tree, Comment, ProcessingInstruction)
+    for chunk in tuple(tree.iter(_FOREIGN)):
+        _read_in(chunk, part.rels)
+    return tree
+
+
+def _read_in(chunk: ElementBase, related: Relationships) -> None:
+    """Make a paragraph of what was put into the document as it was, in a format of its own."""
+    relation = related.get(chunk.get(qn("r:id"), ""))
+    part = relation.target_part if relation is not None and not relation.is_external else None
+    if part is not None and _HTML_PART.fullmatch(part.partname):
+        text = text_of_html_bytes(part.blob)
+    else:
+        name = posixpath.basename(part.partname) if part is not None else "missing"
+        text = f"[Not read: a part in another format, {name}]"
+    chunk.tag = _PARAGRAPH
+    SubElement(chunk, _TEXT).text = _NO_XML.sub("", text)
 
 
 def _mark_continuous_sections(tree: ElementBase) -> None:
@@ -172,19 +252,60 @@ def _pieces(element: ElementBase) -> Iterator[str]:
     for child in element.iterchildren("*"):
         if child.tag in _NOT_READ:
             continue
-        if child.tag == _TEXT:
-            yield child.text or ""
-        elif child.tag == _TAB:
-            yield "\t"
-        elif child.tag == _BREAK:
-            yield "\f" if child.get(_TYPE) == "page" else "\n"
-        elif child.tag == _RETURN:
-            yield "\n"
-        elif child.tag == _HYPHEN:
-            yield "-"
-        elif child.tag in _NOTE_MARKS:
-            yield f"[{_NOTE_MARKS[child.tag]}{child.get(_ID)}]"
-        elif child.tag == _PARAGRAPH:  # in a text box
-            yield f"{_paragraph(child)}\n"
+        if (read := _READ.get(child.tag)) is not None:
+            yield read(child)
         else:
             yield from _pieces(child)
+
+
+def _break(element: ElementBase) -> str:
+    return "\f" if element.get(_TYPE) == "page" else "\n"
+
+
+def _note_mark(reference: ElementBase) -> str:
+    return f"[{_NOTE_MARKS[reference.tag]}{reference.get(_ID)}]"
+
+
+def _text_box(box: ElementBase) -> str:
+    return "\n".join(("", *_blocks(box), ""))
+
+
+def _check_box(box: ElementBase) -> str:
+    for name in ("w:checked", "w:default"):
+        if (found := box.find(qn(name))) is not None:
+            return _UNCHECKED if found.get(_VALUE) in {"0", "false", "off"} else _CHECKED
+    return _UNCHECKED
+
+
+def _selected(box: ElementBase) -> str:
+    """The entry of a list that was selected; the first if none was."""
+    entries = [entry.get(_VALUE, "") for entry in box.iterchildren(qn("w:listEntry"))]
+    for name in ("w:result", "w:default"):
+        if (found := box.find(qn(name))) is not None:
+            number = int(found.get(_VALUE, "0"))
+            return entries[number] if 0 <= number < len(entries) else ""
+    return next(iter(entries), "")
+
+
+def _symbol(symbol: ElementBase) -> str:
+    """A character of a font, as the one that looks so in all fonts."""
+    number = int(symbol.get(qn("w:char"), "0"), 16)
+    marks = _SYMBOLS.get(symbol.get(qn("w:font"), ""))
+    if marks is not None:
+        return marks.get(number & 0xFF, "")
+    return "" if number in _PRIVATE else chr(number)
+
+
+_READ: dict[str, Callable[[ElementBase], str]] = {
+    _TEXT: lambda text: text.text or "",
+    **dict.fromkeys((qn("w:tab"), qn("w:ptab")), lambda _: "\t"),
+    qn("w:br"): _break,
+    qn("w:cr"): lambda _: "\n",
+    qn("w:noBreakHyphen"): lambda _: "-",
+    **dict.fromkeys(_NOTE_MARKS, _note_mark),
+    qn("w:txbxContent"): _text_box,
+    qn("w:checkBox"): _check_box,
+    qn("w:ddList"): _selected,
+    qn("w:sym"): _symbol,
+}
+"""How what may lie in a paragraph is read; of anything else, what lies in that."""

@@ -138,15 +138,21 @@ def message(
     body: str = "",
     html: bytes = b"",
     sender: tuple[str, str] = ("Ann Smith", "ann@example.org"),
-    recipients: Sequence[tuple[str, str]] = (("Bob Jones", "bob@example.org"),),
+    ansi_body: bytes = b"",
+    rtf: bytes = b"",
+    recipients: Sequence[tuple[str, str, int]] = (("Bob Jones", "bob@example.org", 1),),
     sent: datetime = datetime(2024, 3, 4, 9, 30, tzinfo=UTC),
     attached: Sequence[Attached] = (),
 ) -> bytes:
-    """An Outlook message."""
+    """An Outlook message; recipients with what they are: 1 To, 2 Cc, 3 Bcc."""
     texts = {0x001A: "IPM.Note", 0x0037: subject, 0x0C1A: sender[0], 0x0C1F: sender[1]}
     streams = {(pid, 0x1F): text(value) for pid, value in texts.items()}
     if body:
         streams[0x1000, 0x1F] = text(body)
+    if ansi_body:
+        streams[0x1000, 0x1E] = ansi_body
+    if rtf:
+        streams[0x1009, 0x102] = rtf
     if html:
         streams[0x1013, 0x102] = html
     ticks = int((sent - datetime(1601, 1, 1, tzinfo=UTC)).total_seconds()) * 10_000_000
@@ -156,9 +162,11 @@ def message(
         **_properties(head, streams, fixed),
         "__nameid_version1.0": {f"__substg1.0_{pid:04X}0102": b"" for pid in (2, 3, 4)},
     }
-    for number, (name, address) in enumerate(recipients):
+    for number, (name, address, kind) in enumerate(recipients):
         named = {(0x3001, 0x1F): text(name), (0x39FE, 0x1F): text(address)}
-        tree[f"__recip_version1.0_#{number:08X}"] = _properties(b"\0" * 8, named, {})
+        tree[f"__recip_version1.0_#{number:08X}"] = _properties(
+            b"\0" * 8, named, {(0x0C15, 0x03): kind}
+        )
     for number, one in enumerate(attached):
         tree[f"__attach_version1.0_#{number:08X}"] = _attachment(one)
     return compound_file(tree)

@@ -1,7 +1,9 @@
 """Files in files: taken out within bounds, by safe names, each for itself."""
 
+import base64
 import io
 import zipfile
+import zlib
 from email.message import EmailMessage
 from pathlib import Path, PurePosixPath
 
@@ -152,11 +154,22 @@ def test_sizes_that_lie_are_not_believed(tmp_path: Path, folder: Path) -> None:
 def test_no_more_is_taken_out_than_there_is_room_for(tmp_path: Path, folder: Path) -> None:
     files = {f"{n}.txt": bytes([65 + n]) * 100 for n in range(4)}
     found = looked(tmp_path / "z", packed(files), folder, Room(members=2))
-    assert [one.refused is None for one in found.members] == [True, True, False, False]
+    assert [one.refused for one in found.members] == [None, None, members.NO_ROOM, members.NO_ROOM]
+    assert [one.name for one in found.members][2:] == ["2.txt", "and 1 more file"]
+    found = looked(tmp_path / "z", packed(files), folder, Room(members=1))
+    assert [one.name for one in found.members] == ["0.txt", "1.txt", "and 2 more files"]
     found = looked(tmp_path / "z", packed(files), folder, Room(members_bytes=250))
     assert [one.refused is None for one in found.members] == [True, True, False, False]
     with pytest.raises(BadInput, match=f"more than {MAX_DEPTH} containers"):
         looked(tmp_path / "z", packed(files), folder, Room(depth=MAX_DEPTH))
+
+
+def test_a_zip_of_very_many_files_is_refused(
+    tmp_path: Path, folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(archive, "MAX_ENTRIES", 3)
+    with pytest.raises(BadInput, match="holds more than 3 files"):
+        looked(tmp_path / "z", packed({f"{n}.txt": b"x" for n in range(4)}), folder)
 
 
 def encrypted(data: bytes) -> bytes:
@@ -252,6 +265,178 @@ def test_a_broken_e_mail_is_read_as_far_as_it_goes(
     assert "hello" in (looked(tmp_path / "m", content, folder).pages[0] or "")
 
 
+HEADERS = "From: ann@example.org\nMessage-ID: <1@example.org>\nMIME-Version: 1.0\n"
+
+
+def part(kind: str, content: str, *headers: str) -> str:
+    """A part of an e-mail, or with `HEADERS` before it one of a single part."""
+    return "\n".join((f"Content-Type: {kind}", *headers, "", content))
+
+
+def multipart(kind: str, *parts: str, end: bool = True) -> str:
+    """A part of parts; without its `end` as if it had been cut off."""
+    mark = f"{kind}-{zlib.crc32(repr(parts).encode())}"
+    inside = "".join(f"\n--{mark}\n{one}" for one in parts)
+    ended = f"\n--{mark}--\n" if end else ""
+    return part(f'multipart/{kind}; boundary="{mark}"', f"{inside}{ended}")
+
+
+PLAIN, MARKUP = part("text/plain", "Dear Bob"), part("text/html", "<p>Dear <b>Bob</b></p>")
+ATTACHED = "Content-Disposition: attachment; filename=a.pdf"
+LEASE = part("application/pdf", "lease", ATTACHED)
+LOGO = part("image/png", "logo", "Content-ID: <logo>")
+STYLE = part("text/css", "p {}", "Content-Location: https://example.org/a.css")
+SHOWING = part("text/html", '<p>Dear Bob <img src="cid:logo"></p>')
+
+
+@pytest.mark.parametrize(
+    ("content", "text", "names"),
+    [
+        pytest.param(
+            multipart("mixed", part("text/html", "<!-- x -->"), PLAIN, LEASE),
+            "Dear Bob",
+            ["a.pdf"],
+            id="HTML that shows nothing beside text",
+        ),
+        pytest.param(
+            multipart(
+                "mixed",
+                multipart("alternative", PLAIN, MARKUP),
+                LEASE,
+                multipart("alternative", part("text/plain", "Yours,"), part("text/html", "Yours,")),
+            ),
+            "Dear Bob\n\nYours,",
+            ["a.pdf"],
+            id="text after an attachment",
+        ),
+        pytest.param(
+            multipart("alternative", PLAIN, multipart("related", SHOWING, LOGO)),
+            "Dear Bob",
+            [],
+            id="HTML with its pictures beside text",
+        ),
+        pytest.param(
+            multipart("alternative", PLAIN, multipart("mixed", MARKUP, LEASE, MARKUP)),
+            "Dear Bob",
+            ["a.pdf"],
+            id="HTML around an attachment beside text",
+        ),
+        pytest.param(
+            multipart("alternative", part("text/plain", "\n "), MARKUP),
+            "Dear Bob",
+            [],
+            id="blank text beside HTML",
+        ),
+        pytest.param(
+            multipart("mixed", MARKUP, part("text/plain", "A list.")),
+            "Dear Bob\n\nA list.",
+            [],
+            id="HTML and a footer",
+        ),
+        pytest.param(
+            part("text/plain", "lease", "Content-Disposition: attachment; filename=a.txt"),
+            "",
+            ["a.txt"],
+            id="nothing but an attached text",
+        ),
+        pytest.param(
+            part("text/calendar", "BEGIN:VCALENDAR"), "", ["attachment 1.ics"], id="an invitation"
+        ),
+        pytest.param(
+            multipart(
+                "report",
+                PLAIN,
+                part("message/disposition-notification", "Disposition: displayed\n"),
+                part("message/delivery-status", "Reporting-MTA: dns;x\n\nStatus: 5.1.1\n"),
+            ),
+            "Dear Bob\n\nDisposition: displayed\n\nReporting-MTA: dns;x\n\n\nStatus: 5.1.1",
+            [],
+            id="a receipt",
+        ),
+        pytest.param(
+            multipart("mixed", PLAIN, LOGO),
+            "Dear Bob",
+            ["attachment 1.png"],
+            id="a small picture that no HTML shows",
+        ),
+        pytest.param(
+            multipart("related", MARKUP, STYLE, LEASE), "Dear Bob", ["a.pdf"], id="a saved page"
+        ),
+    ],
+)
+def test_an_e_mail_is_read_once_and_whole_however_its_parts_lie(
+    tmp_path: Path, folder: Path, content: str, text: str, names: list[str]
+) -> None:
+    found = looked(tmp_path / "m", f"{HEADERS}{content}".encode(), folder)
+    listed = f"\nAttachments: {', '.join(names)}" if names else ""
+    assert found.pages == (f"From: ann@example.org{listed}\n\n{text}".strip(),)
+    assert [one.name for one in found.members if one.refused is None] == names
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        b"\xef\xbb\xbf" + f"{HEADERS}{PLAIN}".encode(),
+        f"{HEADERS}{PLAIN}".encode("utf-16"),
+        f"\r\n\r\n{HEADERS}{PLAIN}".encode(),
+    ],
+)
+def test_what_stands_before_an_e_mail_does_not_hide_its_headers(
+    tmp_path: Path, folder: Path, content: bytes
+) -> None:
+    assert looked(tmp_path / "m", content, folder).pages == ("From: ann@example.org\n\nDear Bob",)
+
+
+def test_an_e_mail_attached_in_base64_is_an_e_mail(tmp_path: Path, folder: Path) -> None:
+    inner = f"Subject: inner\n{HEADERS}{PLAIN}"
+    encoded = base64.encodebytes(inner.encode()).decode()
+    wrapped = part("message/rfc822", encoded, "Content-Transfer-Encoding: base64")
+    sent = f"{HEADERS}{multipart('mixed', PLAIN, wrapped)}"
+    found = looked(tmp_path / "m", sent.encode(), folder)
+    assert contents(found, folder) == {"inner.eml": inner.encode()}
+
+
+def test_an_e_mail_cut_off_in_an_attachment_fails_whole(tmp_path: Path, folder: Path) -> None:
+    cut = f"{HEADERS}{multipart('mixed', PLAIN, LEASE, end=False)}"
+    with pytest.raises(BadInput, match="cut off in an attachment"):
+        looked(tmp_path / "m", cut.encode(), folder)
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        multipart("mixed", LEASE, PLAIN, end=False),
+        multipart("mixed", LEASE, part("message/delivery-status", "Status: 5.1.1\n"), end=False),
+        multipart("mixed", multipart("related", SHOWING, LEASE), end=False),
+        multipart("mixed", PLAIN, f"{LEASE}=", end=False),
+    ],
+)
+def test_an_e_mail_whose_attachments_have_their_ends_is_read(
+    tmp_path: Path, folder: Path, content: str
+) -> None:
+    found = looked(tmp_path / "m", f"{HEADERS}{content}".encode(), folder)
+    assert [one.name for one in found.members] == ["a.pdf"]
+
+
+def test_a_mailbox_is_a_container_of_its_e_mails(tmp_path: Path, folder: Path) -> None:
+    line = "From ann@example.org Mon Mar  4 09:30:00 2024\n"
+    mails = [
+        f"Subject: =?utf-8?q?R=C3=A4umung/1?=\n{HEADERS}{PLAIN}\n\nFrom here: there\n",
+        f"{HEADERS}{PLAIN}\n",
+    ]
+    box = "\n".join(f"{line}{one}" for one in mails)
+    for content in (box, box.replace("\n", "\r\n")):
+        found = looked(tmp_path / "m", content.encode(), folder)
+        assert (found.media_type, found.pages) == ("message/rfc822", ("A mailbox of 2 e-mails.",))
+        told = contents(found, folder)
+        assert list(told) == ["Räumung_1.eml", "e-mail 2.eml"]
+        assert [str(one).replace("\\r", "") for one in told.values()] == [
+            str(one.encode()) for one in mails
+        ]
+    with pytest.raises(BadInput, match=f"more than {MAX_DEPTH} containers"):
+        looked(tmp_path / "m", box.encode(), folder, Room(depth=MAX_DEPTH))
+
+
 def test_attachments_lie_too_deep_but_the_e_mail_is_read(tmp_path: Path, folder: Path) -> None:
     sent = mail()
     sent.set_content("Dear Bob")
@@ -271,27 +456,52 @@ def test_an_outlook_message_is_its_headers_its_text_and_its_attachments(
     sent = message(
         subject="Räumung",
         body="Dear Bob,\r\nplease sign.",
+        html=b'<p>Dear Bob, <img src="cid:logo">',
+        recipients=[
+            ("Bob Jones", "bob@example.org", 1),
+            ("Cy", "cy@example.org", 2),
+            ("Di", "di@example.org", 0x10000003),
+        ],
         attached=[
             Attached("lease.pdf", large),
             Attached("note.txt", b"small"),
             Attached("inner.msg", None),
             Attached("logo.png", b"x", content_id="logo", mime_type="image/png"),
+            Attached("photo.png", b"x", content_id="photo", mime_type="image/png"),
         ],
     )
     found = looked(tmp_path / "m", sent, folder)
     assert found.pages == (
         'From: "Ann Smith" <ann@example.org>\nTo: Bob Jones <bob@example.org>\n'
+        "Cc: Cy <cy@example.org>\nBcc: Di <di@example.org>\n"
         "Date: Mon, 04 Mar 2024 09:30:00 +0000\nSubject: Räumung\n"
-        "Attachments: lease.pdf, note.txt, inner.msg\n\nDear Bob,\nplease sign.",
+        "Attachments: lease.pdf, note.txt, inner.msg, photo.png\n\nDear Bob,\nplease sign.",
     )
     told = contents(found, folder)
     assert (told["lease.pdf"], told["note.txt"]) == (large, b"small")
     assert "inside an Outlook message" in str(told["inner.msg"])
 
 
-def test_an_outlook_message_of_html_alone_is_read_as_text(tmp_path: Path, folder: Path) -> None:
-    sent = message(html="<p>Grüße aus <b>Köln</b></p>".encode())
-    assert (looked(tmp_path / "m", sent, folder).pages[0] or "").endswith("Grüße aus Köln")
+@pytest.mark.parametrize(
+    ("sent", "text"),
+    [
+        (message(html="<p>Grüße aus <b>Köln</b></p>".encode()), "Grüße aus Köln"),
+        (message(html="<p>Grüße aus <b>Köln</b></p>".encode("cp1252")), "Grüße aus Köln"),
+        (message(html=b"<!-- x -->"), "Settlement"),
+        (message(ansi_body="Grüße aus Köln".encode("cp1252")), "Grüße aus Köln"),
+        (message(rtf=b"x"), "which it has as RTF alone. Save it as PDF.]"),
+        (message(rtf=b"x", body="Grüße"), "Grüße"),
+    ],
+)
+def test_the_text_of_an_outlook_message_is_found_however_it_is_kept(
+    tmp_path: Path, folder: Path, sent: bytes, text: str
+) -> None:
+    assert (looked(tmp_path / "m", sent, folder).pages[0] or "").endswith(text)
+
+
+def test_a_small_picture_that_rtf_may_show_is_taken_for_shown(tmp_path: Path, folder: Path) -> None:
+    logo = Attached("logo.png", b"x", content_id="logo", mime_type="image/png")
+    assert looked(tmp_path / "m", message(rtf=b"x", attached=[logo]), folder).members == ()
 
 
 def test_an_outlook_message_that_is_cut_off_is_damaged(tmp_path: Path, folder: Path) -> None:

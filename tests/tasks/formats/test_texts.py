@@ -75,6 +75,28 @@ def test_text_is_read_in_the_encoding_it_is_in(text: str, encoding: str) -> None
 
 
 @pytest.mark.parametrize(
+    ("text", "encoding"),
+    [
+        ("契約書を送ります。", "iso-2022-jp"),
+        ("合同", "hz"),
+        ("Grüße", "utf-7"),
+        ("Grüße", "utf-16-le"),
+    ],
+)
+def test_what_can_pass_for_utf_8_is_read_in_the_encoding_it_is_named(
+    text: str, encoding: str
+) -> None:
+    assert decoded(text.encode(encoding), encoding) == text
+    assert decoded("Grüße".encode(), encoding) == "Grüße"
+
+
+def test_a_byte_that_is_wrong_or_missing_does_not_garble_the_rest() -> None:
+    text = "Die Kündigung „fristlos“ – für 500 €"
+    assert text_of(text.encode()[:-1]) == text[:-1] + "\ufffd"
+    assert decoded(text.encode() + b"\xff", "cp1252") == text + "\ufffd"
+
+
+@pytest.mark.parametrize(
     "data", [b"text\x00text", b"\x01\x02\x03text", b"\xff\xfe" + b"\x00\xd8" * 9]
 )
 def test_what_is_no_text_is_not_taken_for_it(data: bytes) -> None:
@@ -104,6 +126,15 @@ def test_html_is_what_a_reader_sees_of_it() -> None:
         ["To", "all", "parties:"],
         ["Due", "$5"],
     ]
+
+
+@pytest.mark.parametrize("page", ["<!-- x -->", "<!DOCTYPE html>", "<?php x ?>", "<body hidden>x"])
+def test_html_that_shows_nothing_is_no_text(page: str) -> None:
+    assert text_of_html(page) == ""
+
+
+def test_a_page_hidden_until_its_scripts_have_run_is_read() -> None:
+    assert text_of_html("<html hidden><body>Dear Bob") == "Dear Bob"
 
 
 def test_html_is_decoded_as_it_says(tmp_path: Path) -> None:
@@ -199,6 +230,112 @@ def test_what_was_deleted_is_gone_and_what_was_inserted_is_there(tmp_path: Path)
         ),
     )
     assert text_of_word(saved(document, tmp_path)) == "Rent is $950!\nIn a form."
+
+
+def put_first(document: Any, markup: str) -> None:
+    document.element.find(qn("w:body")).insert(0, parse_xml(markup))
+
+
+BOX = "<w:checkBox><w:default w:val='{}'/>{}</w:checkBox>"
+LIST = "<w:ddList>{}<w:listEntry w:val='guilty'/><w:listEntry w:val='not guilty'/></w:ddList>"
+TEXT_BOX = "<w:pict><w:txbxContent><w:p><w:r><w:t>in</w:t></w:r></w:p></w:txbxContent></w:pict>"
+
+
+@pytest.mark.parametrize(
+    ("markup", "text"),
+    [
+        (BOX.format(0, ""), "☐"),
+        (BOX.format(1, ""), "☒"),
+        (BOX.format(0, "<w:checked/>"), "☒"),
+        (BOX.format(1, "<w:checked w:val='0'/>"), "☐"),
+        (LIST.format("<w:result w:val='1'/>"), "not guilty"),
+        (LIST.format("<w:result w:val='7'/>"), ""),
+        (LIST.format(""), "guilty"),
+        ("<w:sym w:font='Wingdings' w:char='F0FE'/>", "☒"),
+        ("<w:sym w:font='Wingdings' w:char='00A8'/>", "☐"),
+        ("<w:sym w:font='Wingdings 2' w:char='F052'/>", "☒"),
+        ("<w:sym w:font='MS Gothic' w:char='2612'/>", "☒"),
+        ("<w:sym w:font='Wingdings' w:char='F04A'/>", ""),
+        ("<w:ptab w:alignment='right'/>", "\t"),
+        (TEXT_BOX, "\nin\n"),
+        ("<w:t>be<!-- a comment -->tween</w:t>", "between"),
+    ],
+)
+def test_forms_and_boxes_in_a_paragraph_are_read(tmp_path: Path, markup: str, text: str) -> None:
+    document = docx.Document()
+    runs = f"<w:r><w:t>a</w:t></w:r><w:r>{markup}</w:r><w:r><w:t>z</w:t></w:r>"
+    put_first(document, f"<w:p {WORD}>{runs}</w:p>")
+    assert text_of_word(saved(document, tmp_path)) == f"a{text}z"
+
+
+RELATIONSHIPS = "http://schemas.openxmlformats.org/officeDocument/2006/relationships"
+
+
+def related(path: Path, kind: str, target: str) -> bytes:
+    """The relations of a Word document's text, with one more."""
+    with zipfile.ZipFile(path) as archive:
+        relations = archive.read("word/_rels/document.xml.rels")
+    one = f'<Relationship Id="rX" Type="{RELATIONSHIPS}/{kind}" Target="{target}"/>'
+    return relations.replace(b"</Relationships>", f"{one}</Relationships>".encode())
+
+
+@pytest.mark.parametrize(
+    ("name", "text"),
+    [
+        ("a.htm", "Dear Bob"),
+        ("A.HTM", "Dear Bob"),
+        ("a.mht", "[Not read: a part in another format, a.mht]"),
+        ("a.png", "[Not read: a part in another format, missing]"),
+    ],
+)
+def test_html_put_into_a_word_document_is_read_and_another_format_is_named(
+    tmp_path: Path, name: str, text: str
+) -> None:
+    document = docx.Document()
+    chunk = f'<w:altChunk {WORD} xmlns:r="{RELATIONSHIPS}" r:id="rX"/>'
+    put_first(document, chunk)
+    path = saved(document, tmp_path)
+    with zipfile.ZipFile(path) as archive:
+        types = archive.read("[Content_Types].xml")
+    kinds = "".join(f'<Default Extension="{one}" ContentType="x/x"/>' for one in ("htm", "mht"))
+    repacked(
+        path,
+        {
+            "word/_rels/document.xml.rels": related(path, "aFChunk", name.lower()),
+            "[Content_Types].xml": types.replace(b"</Types>", f"{kinds}</Types>".encode()),
+            f"word/{name if name != 'a.png' else 'other'}": b"<p>Dear\x01 Bob</p>",
+        },
+    )
+    assert text_of_word(path) == text
+
+
+@pytest.mark.parametrize("target", ["NULL", "media/gone.png"])
+def test_a_word_document_whose_pictures_are_gone_is_read(tmp_path: Path, target: str) -> None:
+    document = docx.Document()
+    document.add_paragraph("Dear Bob")
+    path = saved(document, tmp_path)
+    repacked(path, {"word/_rels/document.xml.rels": related(path, "image", target)})
+    assert text_of_word(path) == "Dear Bob"
+
+
+def test_a_word_document_in_the_strict_form_of_the_format_is_read(tmp_path: Path) -> None:
+    document = docx.Document()
+    document.add_paragraph("Dear Bob")
+    document.sections[0].header.paragraphs[0].text = "CONFIDENTIAL"
+    path = saved(document, tmp_path)
+    with zipfile.ZipFile(path) as archive:
+        parts = {name: archive.read(name) for name in archive.namelist()}
+    for usual, strict in (
+        ("wordprocessingml/2006/main", "wordprocessingml/main"),
+        ("officeDocument/2006/relationships", "officeDocument/relationships"),
+    ):
+        for name, content in parts.items():
+            parts[name] = content.replace(
+                f"http://schemas.openxmlformats.org/{usual}".encode(),
+                f"http://purl.oclc.org/ooxml/{strict}".encode(),
+            )
+    repacked(path, parts)
+    assert text_of_word(path) == "CONFIDENTIAL\n\nDear Bob"
 
 
 def repacked(path: Path, changes: dict[str, bytes]) -> None:
