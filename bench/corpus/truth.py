@@ -26,7 +26,7 @@ class Reason(StrEnum):
     TOO_MANY_PIXELS = "pixels"
     TOO_MANY_PAGES = "at most [0-9,]+"
     BOMB = "packed to less than|larger together|more text than"
-    NOTHING_IN_IT = "holds no files|None of the [0-9]+ files"
+    NOTHING_IN_IT = "holds no files|None of the files"
     TOO_COMPLEX = "too complex|longer than|more memory"
 
 
