@@ -99,13 +99,13 @@ async def _read(
     return verdicts, milestones, usage, moved
 
 
-def drop(stack: Stack, files: Path, entries: list[Entry]) -> None:
+def drop(stack: Stack, files: Path, entries: list[Entry], *, inbox: str = INBOX) -> None:
     """Put all files into the inbox as fast as the store takes them."""
     client = stack.servers.object_store.client()
 
     def put(entry: Entry) -> None:
         with (files / entry.path).open("rb") as body:
-            client.put_object(Bucket=BUCKET, Key=f"{INBOX}{entry.path}", Body=body)
+            client.put_object(Bucket=BUCKET, Key=f"{inbox}{entry.path}", Body=body)
 
     with ThreadPoolExecutor(8) as pool:
         list(pool.map(put, entries))
