@@ -22,7 +22,7 @@ from schema.failures import AseagiError, RetryLater
 from schema.lanes import DAYTIME, Lane
 from sql import claude, leases, migrate, sessions
 from sql.arrivals import MAX_ATTEMPTS as ARRIVAL_ATTEMPTS
-from sql.arrivals import SeenObject, begin_arrivals, notice, supersede_arrival
+from sql.arrivals import SUSPECT, SeenObject, begin_arrivals, notice, supersede_arrival
 from sql.charges import Charge, committed_dollars, record_charges
 from sql.claude import Limits, NewCall
 from sql.connection import Connection
@@ -104,6 +104,18 @@ async def a_file_kills_whoever_takes_it_in(house: House) -> None:
     await told(house, SEEN)
     attempts = [(await begun(house)).attempts for _ in range(ARRIVAL_ATTEMPTS + 1)]
     assert attempts[-1] > ARRIVAL_ATTEMPTS
+
+
+async def a_suspect_lies_beside_fresh_files(house: House) -> None:
+    async with house.transaction():
+        await notice(house.db, [SeenObject("raw/suspect", "e", 1)], source="test", lane=Lane.NOW)
+        await notice(house.db, [SeenObject("raw/fresh", "e", 1)], source="test")
+    await house.change(
+        "update aseagi.arrivals set attempts = %s where key = 'raw/suspect'", SUSPECT
+    )
+    async with house.transaction():
+        begun = await begin_arrivals(house.db, limit=9)
+    assert [one.key for one in begun] == ["raw/suspect"]
 
 
 async def one_content_comes_under_two_names(house: House) -> None:
@@ -478,6 +490,11 @@ SAFEGUARDS = (
         "arrival attempts",
         a_file_kills_whoever_takes_it_in,
         sql=[("set attempts = attempts + 1 where id in", "set attempts = attempts where id in")],
+    ),
+    Safeguard(
+        "arrival: suspect alone",
+        a_suspect_lies_beside_fresh_files,
+        sql=[("first_attempts < %(suspect)s", "first_attempts >= 0")],
     ),
     Safeguard(
         "one document per content",
