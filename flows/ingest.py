@@ -1,5 +1,6 @@
 """The flow `ingest`: drain the inbox until nothing new came for a while."""
 
+import asyncio
 from collections import Counter
 
 from prefect import flow
@@ -15,7 +16,7 @@ from sql.arrivals import Arrival, begin_arrivals, count_waiting_arrivals, give_a
 from tasks.dispatch import dispatch
 from tasks.drains import LINGER_SECONDS, single_flight
 from tasks.inspector import open_inspector
-from tasks.intake import CONCURRENT, StoreAway, Taken, take_in
+from tasks.intake import CONCURRENT, StoreAway, Taken, is_away, take_in
 from tasks.progress import DrainProgress
 
 BATCH = 24
@@ -60,8 +61,9 @@ async def ingest(linger_seconds: float = LINGER_SECONDS) -> IngestReport:
                     try:
                         taken += await take_in(batch, len(batch), storage, pool, inspector)
                     except StoreAway:
-                        async with pool.connection() as db:
-                            await give_attempts_back(db, [one.id for one in batch])
+                        if await asyncio.to_thread(is_away, storage):
+                            async with pool.connection() as db:
+                                await give_attempts_back(db, [one.id for one in batch])
                         raise
                     await dispatch(database, reading, spending)
                     async with pool.connection() as db:

@@ -75,23 +75,43 @@ async def insert_document(
             return row[0], False
 
 
-async def lacks_something(db: Connection, document_id: UUID) -> bool:
-    """Whether looking at its file again may help: it could not be taken in, or not all in it."""
-    cursor = await db.execute(
-        """
-        select exists (select from aseagi.processing_jobs job
-                join aseagi.documents document on document.id = job.document_id
-                where document_id = %(one)s and status = 'failed' and page_count = 0)
-            or exists (select from aseagi.members
-                where parent_id = %(one)s and refused is not null)
-        """,
-        {"one": document_id},
+@dataclass(frozen=True, slots=True)
+class TakenIn:
+    """How much of its file a document holds."""
+
+    failed: bool
+    """It could not be taken in at all."""
+    members: int
+    """Files that were taken out of it, and those that were not."""
+    refused: int
+
+
+async def taken_in(db: Connection, document_id: UUID) -> TakenIn:
+    """How much of its file a document holds."""
+    async with db.cursor(row_factory=class_row(TakenIn)) as cursor:
+        await cursor.execute(
+            """
+            select exists (select from aseagi.processing_jobs job
+                    join aseagi.documents document on document.id = job.document_id
+                    where document_id = %(one)s and status = 'failed' and page_count = 0
+                ) as failed,
+                count(file_hash) as members, count(refused) as refused
+            from aseagi.members where parent_id = %(one)s
+            """,
+            {"one": document_id},
+        )
+        return await only_row(cursor)
+
+
+async def lock_job(db: Connection, document_id: UUID) -> None:
+    """Hold a document's job until the transaction ends."""
+    await db.execute(
+        "select from aseagi.processing_jobs where document_id = %s for update", (document_id,)
     )
-    return bool((await only_row(cursor))[0])
 
 
 async def revive_document(db: Connection, document_id: UUID, new: NewDocument) -> bool:
-    """Give a document that could not be taken in what its file holds after all. Commits nothing.
+    """Give a document that could not be taken in the pages that its file has. Commits nothing.
 
     False if nothing is to be given: it has pages by now, or cannot be taken in this time either.
     """
@@ -113,8 +133,6 @@ async def revive_document(db: Connection, document_id: UUID, new: NewDocument) -
     )
     await _insert_pages(db, document_id, new)
     await _insert_job(db, document_id, new)
-    if new.analysis is not None:
-        await _keep_analysis(db, document_id, new.analysis)
     return True
 
 

@@ -45,19 +45,17 @@ async def insert_members(
     )
 
 
-async def forget_refused(db: Connection, parent_id: UUID, *, unless_fewer_than: int) -> bool:
-    """Drop a container's list if so many or more of it were not taken out, for a better one.
+async def forget_members(db: Connection, parent_id: UUID, *, fewer_than: int) -> bool:
+    """Drop a container's list if fewer files than that were taken out, for a better one.
 
-    Commits nothing. Returns whether there is none now.
+    Commits nothing; call it with the container's job locked. Returns whether it was dropped.
     """
-    await db.execute("select from aseagi.documents where id = %s for no key update", (parent_id,))
     cursor = await db.execute(
         """
-        delete from aseagi.members where parent_id = %(parent)s and %(least)s <= (
-            select count(*) from aseagi.members
-            where parent_id = %(parent)s and refused is not null)
+        delete from aseagi.members where parent_id = %(parent)s and %(taken)s > (
+            select count(file_hash) from aseagi.members where parent_id = %(parent)s)
         """,
-        {"parent": parent_id, "least": unless_fewer_than},
+        {"parent": parent_id, "taken": fewer_than},
     )
     return cursor.rowcount > 0
 

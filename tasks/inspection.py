@@ -51,6 +51,8 @@ _PADDING = b"\x00 \t\r\n"
 MAX_ATTACHMENT_BYTES = 128 * 1024**2
 """Of a file in a PDF: it is in memory twice while it is taken out."""
 
+DAMAGED_ATTACHMENT = "It is damaged and cannot be taken out."
+
 _TYPED = (
     pdfium_c.FPDF_ANNOT_WIDGET,
     pdfium_c.FPDF_ANNOT_FREETEXT,
@@ -124,22 +126,27 @@ def _pdf(path: Path, out: Unpacking) -> Inspection:
             document.init_forms()  # before any page is opened
             pages = tuple(_believable_texts(document, count))
             for number in range(document.count_attachments()):
-                _take_attachment(document.get_attachment(number), out)
+                _take_attachment(document, number, out)
         finally:
             document.close()
     return Inspection(media_type=PDF, pages=pages, members=tuple(out.members))
 
 
-def _take_attachment(attached: pdfium.PdfAttachment, out: Unpacking) -> None:
+def _take_attachment(document: pdfium.PdfDocument, number: int, out: Unpacking) -> None:
     """Take a file out that lies in the PDF: an exhibit, or all there is in a portfolio."""
-    name = attached.get_name()
-    size = c_ulong()
-    if not pdfium_c.FPDFAttachment_GetFile(attached, None, 0, size):
-        return out.refuse(name, "It is damaged and cannot be taken out.")
-    if size.value > MAX_ATTACHMENT_BYTES:
-        reason = f"It is larger than {MAX_ATTACHMENT_BYTES // 1024**2} MB."
-        return out.refuse(name, reason, size_bytes=size.value)
-    return out.take(name, [bytes(attached.get_data())])
+    name, size = f"attachment {number + 1}", c_ulong()
+    try:
+        attached = document.get_attachment(number)
+        name = attached.get_name() or name
+        if not pdfium_c.FPDFAttachment_GetFile(attached, None, 0, size):
+            return out.refuse(name, DAMAGED_ATTACHMENT)
+        if size.value > MAX_ATTACHMENT_BYTES:
+            reason = f"It is larger than {MAX_ATTACHMENT_BYTES // 1024**2} MB."
+            return out.refuse(name, reason, size_bytes=size.value)
+        content = bytes(attached.get_data()) if size.value else b""
+    except (pdfium.PdfiumError, UnicodeDecodeError):  # of a name that is none
+        return out.refuse(name, DAMAGED_ATTACHMENT)
+    return out.take(name, [content])
 
 
 def _check_readable(path: Path) -> None:

@@ -52,13 +52,15 @@ from sql.corrections import store_analysis
 from sql.deletions import BeingDeleted, hold_off
 from sql.documents import (
     NewDocument,
+    TakenIn,
     find_by_hash,
     insert_document,
-    lacks_something,
+    lock_job,
     now_of,
     revive_document,
+    taken_in,
 )
-from sql.members import forget_refused
+from sql.members import forget_members
 from tasks.containers import PutMember, list_of, note_members, put_members, room_for
 from tasks.inspected import Inspection, Room
 from tasks.inspector import Inspector
@@ -185,8 +187,7 @@ async def _read_and_record(
                 known = await find_by_hash(db, original.sha256)
                 if known is None:  # nothing is put anywhere of what is just being deleted
                     await hold_off(db, original.sha256, since=looked_at)
-                # What lay too deep in others, or too late, may come by itself now.
-                whole = known is not None and not await lacks_something(db, known)
+                here = await taken_in(db, known) if known is not None else None
             if known is None:
                 await asyncio.to_thread(_copy, storage, arrival, original)
         except _Superseded:
@@ -200,12 +201,13 @@ async def _read_and_record(
         async with pool.connection() as db:
             room = await room_for(db, original.origin)
         inspection, failure = await _inspect(inspector, path, members_folder, room)
+        has_more = here is None or _has_more(inspection, here)
         try:
             members = await asyncio.to_thread(
                 put_members,
                 storage.plain(),
-                # Those of a document that is known and whole were put there with it.
-                () if whole else inspection.members,
+                # Those of a document that is known were put there with it, unless it lacks some.
+                inspection.members if has_more else (),
                 members_folder,
                 container_key=arrival.key,
                 container_hash=original.sha256,
@@ -213,7 +215,17 @@ async def _read_and_record(
             )
         except (ClientError, BotoCoreError) as error:
             raise _refused(error) from error
-    return await _record(pool, arrival, original, inspection, failure, members, looked_at)
+    completes = known if has_more else None
+    return await _record(
+        pool, arrival, original, inspection, failure, members, looked_at, completes=completes
+    )
+
+
+def _has_more(inspection: Inspection, here: TakenIn) -> bool:
+    """Whether there is more in a known file than was taken in: what lay too deep in others, or
+    came when there was no room, may come by itself now."""
+    taken = sum(one.file is not None for one in inspection.members)
+    return here.failed or (here.refused > 0 and taken > here.members)
 
 
 async def _fail(pool: Pool, arrival: Arrival, reason: str, *, retry_helps: bool) -> Taken:
@@ -266,14 +278,24 @@ async def _complete(
     db: Connection, document_id: UUID, found: NewDocument, members: Sequence[PutMember]
 ) -> bool:
     """Give a known document what it lacked, if this arrival has more of it; whether it had."""
-    if await revive_document(db, document_id, found):
-        return True
-    refused = sum(one.member.refused is not None for one in members)
-    if not members or not await forget_refused(db, document_id, unless_fewer_than=refused + 1):
+    taken = sum(one.member.file_hash is not None for one in members)
+    if not (
+        await revive_document(db, document_id, found)
+        or await forget_members(db, document_id, fewer_than=taken)
+    ):
         return False
-    if found.analysis is not None:
+    if found.analysis is not None:  # what people corrected stays
         await store_analysis(db, document_id, found.analysis)
     return True
+
+
+def is_away(storage: ObjectStorage) -> bool:
+    """Whether the store answers nothing at all, not just of one object; blocking."""
+    try:
+        storage.client().list_objects_v2(Bucket=storage.bucket, MaxKeys=1)
+    except (ClientError, BotoCoreError):
+        return True
+    return False
 
 
 def _refused(error: ClientError | BotoCoreError) -> RetryLater:
@@ -303,7 +325,10 @@ async def _record(
     failure: Failure | None,
     members: Sequence[PutMember],
     looked_at: datetime,
+    *,
+    completes: UUID | None,
 ) -> Taken:
+    """The transaction. `completes` is the known document that it may give what it lacked."""
     origin, file_name = original.origin, PurePosixPath(arrival.key).name
     is_archive = inspection.media_type == ZIP
     found = NewDocument(
@@ -321,8 +346,11 @@ async def _record(
         analysis=list_of(file_name, inspection.members) if is_archive else None,
     )
     async with pool.connection() as db:
+        if completes is not None:
+            await lock_job(db, completes)  # before the document, as a deletion does
         document_id, new = await insert_document(db, found, looked_at=looked_at)
-        new = new or await _complete(db, document_id, found, members)
+        if not new and document_id == completes:
+            new = await _complete(db, document_id, found, members)
         if new:
             await note_members(db, document_id, members, original.sha256, origin)
         await settle_arrival(

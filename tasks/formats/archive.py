@@ -83,7 +83,9 @@ def _take(archive: zipfile.ZipFile, info: zipfile.ZipInfo, name: str, out: Unpac
 
 
 def chunks_of(archive: zipfile.ZipFile, info: zipfile.ZipInfo) -> Iterator[bytes]:
-    """The bytes of a member, as they are unpacked."""
+    """The bytes of a member, as they are unpacked; raises one of `DAMAGE`."""
+    if info.header_offset < 0:  # bytes are missing before it
+        raise zipfile.BadZipFile("a member begins before the archive")
     with archive.open(info) as file:
         while chunk := file.read(CHUNK_BYTES):
             yield chunk

@@ -7,6 +7,7 @@ import binascii
 import codecs
 import re
 from collections.abc import Iterator, Sequence
+from contextlib import suppress
 from email import policy
 from email.errors import CloseBoundaryNotFoundDefect
 from email.message import EmailMessage, MIMEPart
@@ -34,6 +35,8 @@ _HEADERS_BYTES = 16 * 1024
 
 _BLANK_LINE = re.compile(rb"\n\r?\n")
 _NEXT_MAIL = re.compile(rb"\n\r?\nFrom [^\n]*\n(?=>From |[!-9;-~]+:)")
+_PROSE = frozenset({"text/plain", "text/html"})
+_DRAWN_WITH = re.compile(r"(text|image|font)/.*|.*/(x-)?javascript")
 _MAILS = frozenset({"message/rfc822", "message/global", "message/news"})
 
 
@@ -116,6 +119,7 @@ def _check_whole(mail: EmailMessage) -> None:
 def _read(mail: EmailMessage, out: Unpacking) -> str:
     headers = [f"{name}: {value}" for name in HEADERS if (value := _header(mail, name))]
     texts: list[str] = []
+    _forget_names_of_text(mail)
     shown, number = _shown(mail), 0
     for part in _leaves(mail):
         if _is_prose(part):
@@ -174,6 +178,31 @@ def _chosen(ways: Sequence[MIMEPart]) -> MIMEPart | None:
     return None
 
 
+def _forget_names_of_text(mail: EmailMessage) -> None:
+    """Its own text is no attachment, though some programs and scanners give it a file's name."""
+    parts = list(_own_parts(mail))
+    texts = [one for one in parts if one.get_content_type() in _PROSE]
+    ways = [
+        way
+        for part in parts
+        if part.get_content_type() == "multipart/alternative"
+        for way in _inside(part)
+    ]
+    for one in (*texts[:1], *(way for way in ways if way in texts)):
+        if one.get_content_disposition() != "attachment":
+            with suppress(Exception):  # as above
+                one.del_param("name")
+                one.del_param("filename", "Content-Disposition")
+
+
+def _own_parts(part: MIMEPart) -> Iterator[MIMEPart]:
+    """The part and all in it, but not what lies in e-mails in the e-mail."""
+    yield part
+    if part.get_content_maintype() == "multipart":
+        for one in _inside(part):
+            yield from _own_parts(one)
+
+
 def _inside(part: MIMEPart) -> list[MIMEPart]:
     inside: object = part.get_payload()
     found = cast("list[object]", inside) if isinstance(inside, list) else []
@@ -191,13 +220,14 @@ def _is_text_of_mail(part: MIMEPart) -> bool:
 
 def _is_prose(part: MIMEPart) -> bool:
     """Whether it is text to be read: the text itself, or more of it as mailing lists add theirs."""
-    return _is_text_of_mail(part) and part.get_content_type() in {"text/plain", "text/html"}
+    return _is_text_of_mail(part) and part.get_content_type() in _PROSE
 
 
 def _is_drawn_with(part: MIMEPart) -> bool:
     """Whether it is a style, script or small picture of the saved page that it lies beside."""
     return (
         bool(_header(part, "Content-Location"))
+        and bool(_DRAWN_WITH.fullmatch(part.get_content_type()))
         and not _file_name(part)
         and not _is_prose(part)
         and not _is_large_picture(part)

@@ -17,7 +17,7 @@ from decimal import Decimal
 from typing import Any
 from uuid import UUID
 
-from schema.analysis import Amount, Analysis, Quoted
+from schema.analysis import MOST_MONEY, Amount, Analysis, Quoted
 from schema.failures import Failure
 from sql.documents import DocumentRow
 
@@ -234,6 +234,8 @@ def _amount(one: Amount) -> str:
 
 def _money(value: Decimal) -> str:
     """With cents, and with whatever else the document states."""
+    if abs(value) >= MOST_MONEY:  # it may have more digits than can be reckoned with
+        return f"{value:,}"
     return f"{value:,.2f}" if value == round(value, 2) else f"{value:,f}"
 
 

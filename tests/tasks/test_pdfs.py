@@ -4,7 +4,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from pikepdf import Array, AttachedFileSpec, Dictionary, Name, Pdf, Stream
+from pikepdf import Array, AttachedFileSpec, Dictionary, Name, Pdf, Stream, String
 
 from schema.failures import BadInput
 from tasks.inspected import Inspection, Room
@@ -90,6 +90,19 @@ def test_what_is_attached_to_a_pdf_is_taken_out_of_it(tmp_path: Path) -> None:
     assert (member.name, member.size_bytes, member.refused) == ("exhibit a.txt", 10, None)
     assert (tmp_path / "members" / str(member.file)).read_bytes() == b"an exhibit"
     assert found.pages[0] is not None
+
+
+def test_a_pdf_is_read_whatever_is_wrong_with_what_is_attached_to_it(tmp_path: Path) -> None:
+    pdf = page_of(text(WORDS))
+    pdf.attachments["empty.txt"] = AttachedFileSpec(pdf, b"")
+    nowhere = pdf.make_indirect(Dictionary(Type=Name.Filespec, F="nowhere", UF="nowhere"))
+    for one in (String("nowhere"), nowhere):
+        pdf.Root.Names.EmbeddedFiles.Names.append(one)
+    found = looked_at(pdf, tmp_path)
+    assert found.pages[0] is not None
+    assert {one.name: one.refused for one in found.members} == {
+        "empty.txt": None, "nowhere": "It is damaged and cannot be taken out.",
+    }  # fmt: skip
 
 
 def in_a_form(place: bytes, inner: bytes, side: tuple[int, int]) -> Callable[[], Pdf]:

@@ -362,6 +362,29 @@ SHOWING = part("text/html", '<p>Dear Bob <img src="cid:logo"></p>')
         pytest.param(
             multipart("related", MARKUP, STYLE, LEASE), "Dear Bob", ["a.pdf"], id="a saved page"
         ),
+        pytest.param(
+            multipart("related", MARKUP, part("application/pdf", "x", "Content-Location: a")),
+            "Dear Bob",
+            ["attachment 1.pdf"],
+            id="a PDF that was fetched with a page",
+        ),
+        pytest.param(
+            part('text/plain; name="body.txt"', "Dear Bob"), "Dear Bob", [], id="a text with a name"
+        ),
+        pytest.param(
+            multipart(
+                "mixed",
+                multipart(
+                    "alternative",
+                    part("text/plain", "Dear Bob", "Content-Disposition: inline; filename=a.txt"),
+                    part('text/html; name="a.html"', "<p>Dear Bob</p>"),
+                ),
+                LEASE,
+            ),
+            "Dear Bob",
+            ["a.pdf"],
+            id="two ways with names",
+        ),
     ],
 )
 def test_an_e_mail_is_read_once_and_whole_however_its_parts_lie(

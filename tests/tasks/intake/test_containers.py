@@ -1,5 +1,6 @@
 """Files in files: each becomes a document, linked to what it came in, whatever happens between."""
 
+import asyncio
 import hashlib
 import io
 import zipfile
@@ -8,6 +9,9 @@ from uuid import uuid4
 
 import pytest
 
+from schema.analysis import DocumentType
+from schema.corrections import CorrectedField, Said
+from sql.corrections import correct, take_back
 from sql.deletions import ask_deletion
 from sql.documents import list_documents
 from sql.jobs import analyse_again, retry_jobs
@@ -135,7 +139,7 @@ async def test_taking_a_container_in_may_end_anywhere_and_is_done_once(
             raise Killed
         return put(*args, **named)  # pyright: ignore[reportArgumentType, reportCallIssue]
 
-    async def dies_before_it_is_recorded(*args: object) -> object:
+    async def dies_before_it_is_recorded(*args: object, **named: object) -> object:
         raise Killed
 
     monkeypatch.setattr(containers, "_put", dies_at_the_second)
@@ -245,3 +249,60 @@ async def test_a_zip_that_failed_for_lying_too_deep_is_taken_in_by_itself(desk: 
     documents = await desk.documents()
     assert documents["in.zip"][:3] == ("application/zip", "completed", 0)
     assert documents["again.zip/deep.txt"][1:3] == ("queued", 1)
+
+
+async def test_what_people_said_of_a_zip_that_failed_stays_when_it_is_taken_in(desk: Desk) -> None:
+    mark = uuid4().hex
+    content = packed({"deep.txt": f"deep {mark}".encode()})
+    within = {"within": f"3 {'ab' * 32}", "original-path": "in.zip"}
+    await desk.arrive(f"uploads/{mark}/in.zip", content, **within)
+    await desk.take_in_all()
+    zipped = await desk.house.one("select id from aseagi.documents")
+    async with desk.pool.connection() as db:
+        await correct(db, zipped, Said(title="Exhibits", type=DocumentType.LETTER), by="M. Lopez")
+    await desk.arrive(f"uploads/{mark}/again.zip", content)
+    await desk.take_in_all()
+    shown = await desk.house.rows(
+        "select title, document_type from aseagi.documents where id = %s", zipped
+    )
+    assert shown == [("Exhibits", "letter")]
+    async with desk.pool.connection() as db:
+        await take_back(db, zipped, [CorrectedField.TITLE], by="M. Lopez")
+    title = await desk.house.one("select title from aseagi.documents where id = %s", zipped)
+    assert title == "Archive again.zip (1 file)"
+
+
+async def test_a_list_gives_way_only_to_one_of_more_and_nothing_is_put_for_less(desk: Desk) -> None:
+    mark = uuid4().hex
+    files = {f"{number}.txt": f"{number} {mark}".encode() for number in range(3)}
+    content = packed(files | {"again.zip": packed({}), "bomb.zip": b"PK"})
+    locked = bytearray(content)
+    at = content.index(b"bomb.zip", content.index(b"PK\x01\x02"))
+    locked[at - 38] |= 1  # in the directory: it has a password
+    content = bytes(locked)
+
+    async def names() -> list[str]:
+        rows = await desk.house.rows(
+            "select name from aseagi.members where refused is null order by number"
+        )
+        return [row[0] for row in rows]
+
+    await desk.arrive(f"raw/{mark}/box.zip", content)
+    await desk.take_in_all()
+    assert await names() == [*files, "again.zip"]
+    client = desk.storage.client()
+    within = {"within": f"1 {'cd' * 32}"}
+    for folder in ("other", "within"):
+        key = f"uploads/{mark}-{folder}/box.zip"
+        await desk.arrive(key, content, **(within if folder == "within" else {}))
+        (known,) = await desk.take_in()
+        assert known.outcome == "duplicate"
+        listing = client.list_objects_v2(Bucket=BUCKET, Prefix=f"{key}/")
+        assert listing["KeyCount"] == 0
+    assert await names() == [*files, "again.zip"]
+
+
+async def test_a_store_that_answers_is_not_away(desk: Desk) -> None:
+    assert not await asyncio.to_thread(intake.is_away, desk.storage)
+    nobody = desk.storage.model_copy(update={"bucket": f"no-such-{uuid4().hex[:8]}"})
+    assert await asyncio.to_thread(intake.is_away, nobody)

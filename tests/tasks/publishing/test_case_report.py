@@ -92,6 +92,9 @@ CASE = Case(
                     amounts=[
                         Amount(value=Decimal("1250.5"), currency="USD", what="towing", page=1),
                         Amount(value=Decimal(80), currency="USD", what="storage", page=1),
+                        Amount(
+                            value=Decimal(f"1{0:030}"), currency="EUR", what="a misreading", page=1
+                        ),
                     ],
                     sensitivity=[Sensitivity.PRIVILEGED],
                 ),
@@ -131,6 +134,7 @@ def test_what_documents_say_is_set_letter_for_letter_with_its_source(tmp_path: P
         "Page 2: Page 2 is damaged.",
         "1 page had not been read when this report was made.",
         "80.00 1,250.50",
+        "EUR 1,000,000,000,000,000",
         "privileged",
         f"Page {len(pdf)} of {len(pdf)}",
         "Law Office of A. Example",
