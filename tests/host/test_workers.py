@@ -12,7 +12,7 @@ import pytest
 
 from gpu_image.engines.doctr import workers
 from gpu_image.engines.doctr.arena import Arena
-from gpu_image.engines.doctr.jobs import Answer, Render, Size, Trouble
+from gpu_image.engines.doctr.jobs import Answer, Drawn, Render, Trouble
 from gpu_image.engines.doctr.worker import Worker
 from gpu_image.engines.doctr.workers import WorkerPool
 from rendering.pages import PDF
@@ -57,14 +57,14 @@ def test_a_job_that_hangs_is_given_up_and_the_next_one_done(tmp_path: Path) -> N
         answer = ask(pool, job)
         assert answer == Trouble("The page could not be read: its reader crashed or hung.")
         assert not process.is_running()
-        assert isinstance(ask(pool, job), Size)
+        assert isinstance(ask(pool, job), Drawn)
 
 
 def test_a_job_whose_process_is_killed_is_done_by_another(tmp_path: Path) -> None:
     job = Render(0, small_pages(tmp_path / "one.pdf", 1), PDF, 1)
     with pool_of_one() as (pool, process):
         process.kill()
-        assert isinstance(ask(pool, job), Size)
+        assert isinstance(ask(pool, job), Drawn)
 
 
 def test_processes_that_cannot_be_started_break_the_engine(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -104,7 +104,7 @@ def test_a_pdf_of_2000_pages_is_drawn_in_constant_memory(tmp_path: Path) -> None
     me = psutil.Process()
     seen: list[int] = []
     for page in range(1, 2001):
-        assert isinstance(worker.do(Render(0, file, PDF, page)), Size)
+        assert isinstance(worker.do(Render(0, file, PDF, page)), Drawn)
         if page % 500 == 0:
             seen.append(me.memory_info().rss)
     assert seen[-1] - seen[0] < 20e6
@@ -115,8 +115,8 @@ def test_a_file_that_is_replaced_is_opened_again(tmp_path: Path) -> None:
     worker = Worker(Arena(1, 64))
     path = tmp_path / "replaced.pdf"
     small_pages(path, 1)
-    assert isinstance(worker.do(Render(0, path, PDF, 1)), Size)
+    assert isinstance(worker.do(Render(0, path, PDF, 1)), Drawn)
     assert isinstance(worker.do(Render(0, path, PDF, 2)), Trouble)
     path.unlink()
     small_pages(path, 2)
-    assert isinstance(worker.do(Render(0, path, PDF, 2)), Size)
+    assert isinstance(worker.do(Render(0, path, PDF, 2)), Drawn)
