@@ -14,6 +14,9 @@ from cli.console import STATE_DIR, StateDirOption, console, fail, run, say_if_he
 from schema.lanes import Lane
 
 if TYPE_CHECKING:
+    from collections.abc import Collection
+    from uuid import UUID
+
     from sql.documents import DocumentRow
 
 SAMPLES = Path(__file__).resolve().parent.parent / "samples"
@@ -151,15 +154,19 @@ async def _compare(samples: Sequence[Expected]) -> list[Ended]:
     for sample in samples:
         arrival = arrivals.get(sample.key)
         row = documents.get(arrival.document_id) if arrival and arrival.document_id else None
-        ended.append(Ended(sample, row, tuple(_surprises(sample, row))))
+        others = {one.document_id for one in arrivals.values() if one.key != sample.key}
+        ended.append(Ended(sample, row, tuple(_surprises(sample, row, others))))
     return ended
 
 
-def _surprises(sample: Expected, row: "DocumentRow | None") -> list[str]:
+def _surprises(
+    sample: Expected, row: "DocumentRow | None", others: "Collection[UUID | None]"
+) -> list[str]:
+    """What is not as it should be; `others` are the documents that the other samples became."""
     if row is None:
         return ["it is no document"]
     if sample.outcome == "duplicate":
-        is_twin = row.s3_raw_path != sample.key
+        is_twin = row.id in others  # whichever of the two was taken in first
         return [] if is_twin and row.status == "completed" else ["it is not known as a duplicate"]
     if row.status != sample.outcome:
         return [f"{row.status} instead of {sample.outcome}"]
