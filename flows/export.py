@@ -84,7 +84,7 @@ async def export(
             )
         if searchable:
             pdfs = await write_searchable(database, storage, folder, rows.numbered)
-        await check_whole(database, folder, rows.numbered)
+        await check_whole(database, rows.numbered)
     except DeletedMeanwhile:
         await asyncio.to_thread(remove_export, storage, folder)
         raise

@@ -2,6 +2,7 @@
 
 import asyncio
 from collections import Counter
+from collections.abc import Sequence
 
 from prefect import flow
 from prefect.artifacts import acreate_table_artifact
@@ -13,6 +14,7 @@ from blocks.object_storage import ObjectStorage
 from blocks.reading import Reading
 from blocks.spending import Spending
 from sql.arrivals import Arrival, begin_arrivals, count_waiting_arrivals, give_attempts_back
+from sql.connection import Pool
 from tasks.dispatch import dispatch
 from tasks.drains import LINGER_SECONDS, single_flight
 from tasks.inspector import open_inspector
@@ -61,9 +63,7 @@ async def ingest(linger_seconds: float = LINGER_SECONDS) -> IngestReport:
                     try:
                         taken += await take_in(batch, len(batch), storage, pool, inspector)
                     except StoreAway:
-                        if await asyncio.to_thread(is_away, storage):
-                            async with pool.connection() as db:
-                                await give_attempts_back(db, [one.id for one in batch])
+                        await _spare(batch, storage, pool)
                         raise
                     await dispatch(database, reading, spending)
                     async with pool.connection() as db:
@@ -79,6 +79,13 @@ async def ingest(linger_seconds: float = LINGER_SECONDS) -> IngestReport:
         superseded=outcomes["superseded"],
         pages_to_read=sum(one.pages_to_read for one in taken),
     )
+
+
+async def _spare(batch: Sequence[Arrival], storage: ObjectStorage, pool: Pool) -> None:
+    """Count no attempt of these if the store is away, and not one object of it."""
+    if await asyncio.to_thread(is_away, storage):
+        async with pool.connection() as db:
+            await give_attempts_back(db, [one.id for one in batch])
 
 
 async def _show(taken: list[Taken]) -> None:

@@ -132,17 +132,13 @@ async def check_all_there(database: Database, documents: Collection[UUID]) -> No
 
 @task(
     name="check export",
-    task_run_name="check {export}",
+    task_run_name="check that no document went",
     cache_policy=NO_CACHE,
     retries=2,
     retry_delay_seconds=[1, 5],
     retry_condition_fn=unless_gone,
 )
-async def check_whole(
-    database: Database,
-    export: str,  # noqa: ARG001 - shown in the task run's name
-    documents: Sequence[UUID],
-) -> None:
+async def check_whole(database: Database, documents: Sequence[UUID]) -> None:
     """Raise `DeletedMeanwhile` if anything of an export was deleted while it was being written.
 
     A deletion leaves the tables before it looks for exports. So either it is seen here, or it

@@ -79,5 +79,7 @@ class Answer(BaseModel):
 
 
 ANSWERED = b"answered\n"
-NO_DISK = b"disk error %d\n"
 """What the reader says once an answer lies in its folder."""
+
+NO_DISK = b"disk error "
+"""What it says, with an errno, when the disk takes no answer."""

@@ -43,7 +43,7 @@ def main() -> None:
         try:
             question.answer_path.write_bytes(answer(question).model_dump_json().encode())
         except OSError as error:
-            said = NO_DISK % (error.errno or 0)
+            said = b"%s%d\n" % (NO_DISK, error.errno or 0)
         limit_no_seconds()
         sys.stdout.buffer.write(said)
         sys.stdout.buffer.flush()

@@ -89,8 +89,8 @@ class Inspector:
         try:
             async with asyncio.timeout(self._limits.wall_seconds):
                 said = await _say(reader, question.model_dump_json().encode() + b"\n")
-            if said.startswith(NO_DISK[:5]):
-                raise _disk_error(int(said.split()[-1]))
+            if said.startswith(NO_DISK):
+                raise _disk_error(int(said.removeprefix(NO_DISK)))
             if said != ANSWERED:
                 raise await self._end_of(reader)
             answer = await asyncio.to_thread(_answer_to, question)

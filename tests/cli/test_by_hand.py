@@ -326,14 +326,14 @@ async def test_an_export_is_replaced_whole_and_goes_when_a_document_of_it_went(
     lay(bucket, "exports/x/searchable/0001 left the matter since.pdf")
     rows = await gather_rows.fn(database, None)
     await write_files.fn(storage, "x", rows)
-    await check_whole.fn(database, "x", rows.numbered)
+    await check_whole.fn(database, rows.numbered)
     assert sorted(keys(bucket, "exports/")) == [
         "exports/x/documents.csv", "exports/x/documents.jsonl", "exports/x/documents.xlsx",
         "exports/x/manifest.csv",
     ]  # fmt: skip
     await delete(house, document)
     with pytest.raises(DeletedMeanwhile):
-        await check_whole.fn(database, "x", rows.numbered)
+        await check_whole.fn(database, rows.numbered)
     with pytest.raises(DeletedMeanwhile):
         await write_report.fn(database, storage, "x", rows.numbered, matter=None, prepared_by=None)
     with pytest.raises(DeletedMeanwhile):

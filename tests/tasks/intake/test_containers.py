@@ -235,12 +235,18 @@ async def test_what_lay_too_deep_is_taken_in_when_it_comes_by_itself(desk: Desk)
     assert members == [("zipped.txt", None), ("note.txt", None)]
 
 
-async def test_a_zip_that_failed_for_lying_too_deep_is_taken_in_by_itself(desk: Desk) -> None:
+async def a_zip_that_lies_too_deep(desk: Desk) -> tuple[str, bytes]:
+    """Its folder and its bytes; it failed."""
     mark = uuid4().hex
     content = packed({"deep.txt": f"deep {mark}".encode()})
     within = {"within": f"3 {'ab' * 32}", "original-path": "in.zip"}
     await desk.arrive(f"uploads/{mark}/in.zip", content, **within)
     await desk.take_in_all()
+    return mark, content
+
+
+async def test_a_zip_that_failed_for_lying_too_deep_is_taken_in_by_itself(desk: Desk) -> None:
+    mark, content = await a_zip_that_lies_too_deep(desk)
     assert (await desk.documents())["in.zip"][1] == "failed"
 
     await desk.arrive(f"uploads/{mark}/again.zip", content)
@@ -252,11 +258,7 @@ async def test_a_zip_that_failed_for_lying_too_deep_is_taken_in_by_itself(desk: 
 
 
 async def test_what_people_said_of_a_zip_that_failed_stays_when_it_is_taken_in(desk: Desk) -> None:
-    mark = uuid4().hex
-    content = packed({"deep.txt": f"deep {mark}".encode()})
-    within = {"within": f"3 {'ab' * 32}", "original-path": "in.zip"}
-    await desk.arrive(f"uploads/{mark}/in.zip", content, **within)
-    await desk.take_in_all()
+    mark, content = await a_zip_that_lies_too_deep(desk)
     zipped = await desk.house.one("select id from aseagi.documents")
     async with desk.pool.connection() as db:
         await correct(db, zipped, Said(title="Exhibits", type=DocumentType.LETTER), by="M. Lopez")
