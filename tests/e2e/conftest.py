@@ -28,6 +28,10 @@ from stack.embedded import BUCKET, DATABASE, Stack, start_stack
 
 Value = TypeVar("Value")
 
+PATIENCE = 300.0
+"""Seconds until what should happen is said not to: many times what it takes, as the machine
+may be busy with anything."""
+
 
 def pytest_collection_modifyitems(items: Sequence[pytest.Item]) -> None:
     """Send the tests of the stack to one process, those of stacks of their own to one."""
@@ -139,7 +143,7 @@ async def db(database: Database) -> AsyncGenerator[Connection]:
 @pytest.fixture
 async def empty(stack: Stack, db: Connection) -> None:
     """Nothing waits and no session is open: what earlier tests left is finished or gone."""
-    await eventually(lambda: _is_idle(db), seconds=90)
+    await eventually(lambda: _is_idle(db))
 
 
 async def _is_idle(db: Connection) -> bool:
@@ -156,14 +160,12 @@ async def _is_idle(db: Connection) -> bool:
     return bool(row and row[0])
 
 
-async def eventually(
-    look: Callable[[], Awaitable[Value]], *, seconds: float = 60, pause: float = 0.1
-) -> Value:
-    """Look again and again until the answer is true; fail after `seconds`."""
-    deadline = time.monotonic() + seconds
+async def eventually(look: Callable[[], Awaitable[Value]], *, pause: float = 0.1) -> Value:
+    """Look again and again until the answer is true; fail after `PATIENCE` seconds."""
+    deadline = time.monotonic() + PATIENCE
     while not (found := await look()):
         if time.monotonic() > deadline:
-            raise AssertionError(f"not within {seconds} s; last seen: {found!r}")
+            raise AssertionError(f"not within {PATIENCE} s; last seen: {found!r}")
         await asyncio.sleep(pause)
     return found
 

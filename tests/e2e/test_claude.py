@@ -31,11 +31,11 @@ async def claude(stack: Stack, tmp_path_factory: pytest.TempPathFactory) -> Asyn
         # A drain without Claude ends within seconds of this.
         block = Claude(api_key=SecretStr(site.running.api_key), url=site.running.url)
         await block.asave(NAME)
-        await eventually(_no_drain, seconds=90)
+        await eventually(_no_drain)
         yield site
     finally:
         await Claude.adelete(NAME)
-        await eventually(_no_drain, seconds=90)
+        await eventually(_no_drain)
         site.running.stop()
 
 
@@ -49,7 +49,7 @@ async def test_scans_dropped_into_the_bucket_are_analysed_by_claude_with_their_p
     stack: Stack, empty: None, claude: Site, db: Connection
 ) -> None:
     drop(stack, "by-claude", 6)
-    await eventually(lambda: all_completed(db, "by-claude", 6), seconds=120)
+    await eventually(lambda: all_completed(db, "by-claude", 6))
     cursor = await db.execute(
         """
         select count(*), bool_and(document.analysis ->> 'analyst' = 'claude-haiku-5-5'),
@@ -70,7 +70,6 @@ async def test_scans_dropped_into_the_bucket_are_analysed_by_claude_with_their_p
     )
 
 
-@pytest.mark.timeout(300)
 async def test_what_was_added_for_the_night_is_analysed_in_a_batch_when_a_person_wants_it(
     stack: Stack, empty: None, claude: Site, db: Connection, tmp_path: Path
 ) -> None:

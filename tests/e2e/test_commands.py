@@ -193,7 +193,7 @@ def test_a_missing_block_is_one_clear_line(stack: Stack, environment: dict[str, 
         env={**os.environ, **environment},
         capture_output=True,
         text=True,
-        timeout=60,
+        timeout=120,
         check=False,
     )
     line = says_one_line(done)
@@ -386,7 +386,7 @@ async def test_what_is_put_off_is_said_until_resume_lets_it_go_on(
     assert [(one["reason"], one["jobs"]) for one in waiting] == [("No credit.", 1)]
     resumed = aseagi("resume", environment=environment).stdout
     assert resumed.strip() == "Resumed; 0 sessions started, 1 document no longer put off."
-    await eventually(lambda: all_completed(db, "put-off", 1), seconds=60)
+    await eventually(lambda: all_completed(db, "put-off", 1))
 
 
 async def test_show_says_what_an_analysis_lacks(
@@ -410,7 +410,7 @@ async def test_show_says_what_an_analysis_lacks(
     assert shown["analysis_failure"]["reason"] == "Claude is overloaded."
     retried = aseagi("retry", environment=environment).stdout
     assert retried.strip() == "1 documents and 0 arrivals wait again"
-    await eventually(lambda: all_completed(db, "lacks", 1), seconds=60)
+    await eventually(lambda: all_completed(db, "lacks", 1))
 
 
 def test_a_matter_that_is_no_folders_name_is_one_clear_line(tmp_path: Path) -> None:

@@ -29,7 +29,7 @@ from work_pools.host_environment import HostOrder, HostTerms, host_environment
 HOME = Path(__file__).parents[2]
 COMPACT = "doctr:db_mobilenet_v3_large+crnn_mobilenet_v3_small"
 DOCUMENTS = 12
-READ_SECONDS = 150
+READ_SECONDS = 400
 
 
 @pytest.fixture
@@ -65,7 +65,7 @@ async def test_a_session_with_doctr_reads_leases_side_by_side_and_shows_how_it_w
         cursor = await db.execute("select count(*) from aseagi.pages where state = 'waiting'")
         return await cursor.fetchone() == (DOCUMENTS,)
 
-    await eventually(all_wait, seconds=90)
+    await eventually(all_wait)
     async with get_client() as prefect:
         deployment = await prefect.read_deployment_by_name("ocr/local")
         run = await prefect.create_flow_run_from_deployment(

@@ -41,7 +41,7 @@ async def test_an_export_holds_searchable_pdfs_and_the_report_and_makes_each_onc
     async def settled() -> bool:
         return await statuses(db, "handed-on") == {"completed": 2, "failed": 1}
 
-    await eventually(settled, seconds=120)
+    await eventually(settled)
 
     def export(to: str) -> tuple[Path, dict[str, dict[str, str]]]:
         words = ("--matter", "handed-on", "--searchable", "--to", str(tmp_path / to), "--json")

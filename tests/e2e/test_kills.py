@@ -17,8 +17,6 @@ from tests.e2e.conftest import all_completed, drop, eventually
 from work_pools.local_process import LocalProcess
 
 DOCUMENTS = 90
-RECOVERY_SECONDS = 170
-"""Housekeeping comes once a minute, and a lease or hold of the dead runs out before."""
 
 
 def _pages_done(db: Connection, matter: str, at_least: int) -> Callable[[], Awaitable[bool]]:
@@ -56,7 +54,7 @@ async def _session_process(db: Connection) -> LocalProcess:
 
 
 async def _ended_exactly_once(db: Connection, storage: ObjectStorage, matter: str) -> None:
-    await eventually(lambda: all_completed(db, matter, DOCUMENTS), seconds=RECOVERY_SECONDS)
+    await eventually(lambda: all_completed(db, matter, DOCUMENTS))
     cursor = await db.execute(
         """
         select count(*), count(distinct document.file_hash), count(distinct page.words_path),

@@ -22,7 +22,7 @@ async def test_the_night_is_opened_and_ends_with_a_digest(
             state = (await client.read_flow_run(run)).state
             return state.name if state is not None and state.is_final() else None
 
-        assert await eventually(ended, seconds=90) == "Completed"
+        assert await eventually(ended) == "Completed"
         left = await client.read_artifacts(
             artifact_filter=ArtifactFilter(flow_run_id=ArtifactFilterFlowRunId(any_=[run]))
         )

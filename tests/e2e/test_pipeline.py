@@ -31,7 +31,7 @@ async def test_documents_dropped_in_one_go_become_jobs_with_one_session_and_a_ha
 ) -> None:
     ingests, sessions = await _runs("ingest"), await _runs("ocr")
     drop(stack, "one-go", 60)
-    await eventually(lambda: all_completed(db, "one-go", 60), seconds=120)
+    await eventually(lambda: all_completed(db, "one-go", 60))
 
     assert len(await _runs("ingest")) - len(ingests) <= 4
     assert len(await _runs("ocr")) - len(sessions) == 1
@@ -108,7 +108,7 @@ async def test_fifty_sessions_started_by_hand_on_an_empty_queue_end_without_read
             found = [await client.read_flow_run(run) for run in runs]
             return all(one.state is not None and one.state.is_final() for one in found)
 
-        await eventually(all_ended, seconds=120, pause=1)
+        await eventually(all_ended, pause=1)
         ended = [await client.read_flow_run(run) for run in runs]
 
     assert {one.state.name for one in ended if one.state} == {"Completed"}
@@ -153,7 +153,7 @@ async def test_every_kind_of_run_has_a_readable_name_and_leaves_an_artifact(
                 return any(artifacts)
 
             # A drain writes its table when it ends, after its linger.
-            await eventually(has_artifact, seconds=90, pause=1)
+            await eventually(has_artifact, pause=1)
         (session,) = await client.read_flow_runs(
             flow_filter=FlowFilter(name=FlowFilterName(any_=["ocr"])),
             limit=1,

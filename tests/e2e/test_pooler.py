@@ -63,7 +63,7 @@ async def pooler(
         dsn=SecretStr(narrow.dsn(DATABASE, "aseagi_app")),
         dashboard_dsn=SecretStr(narrow.dsn(DATABASE, "aseagi_dashboard")),
     )
-    await eventually(lambda: no_drain_goes_on(db), seconds=90)
+    await eventually(lambda: no_drain_goes_on(db))
     try:
         await pooled.asave(NAME, overwrite=True)
         await asyncio.to_thread(start_programs_again, stack)
@@ -73,7 +73,7 @@ async def pooler(
     finally:
         limit_connections(stack, -1)
         await direct.asave(NAME, overwrite=True)
-        await eventually(lambda: no_drain_goes_on(db), seconds=90)
+        await eventually(lambda: no_drain_goes_on(db))
         await asyncio.to_thread(start_programs_again, stack)
 
 
@@ -91,13 +91,12 @@ async def exported() -> str | None:
         return await eventually(ended)
 
 
-@pytest.mark.timeout(400)
 async def test_documents_are_taken_in_read_analysed_and_exported_through_it(
     pooler: Pooler, stack: Stack, db: Connection, storage: ObjectStorage
 ) -> None:
     before = storage.client().list_objects_v2(Bucket=BUCKET, Prefix="exports/")
     drop(stack, "pooled", DOCUMENTS)
-    await eventually(lambda: all_completed(db, "pooled", DOCUMENTS), seconds=170)
+    await eventually(lambda: all_completed(db, "pooled", DOCUMENTS))
     assert await exported() == "Completed"
 
     after = storage.client().list_objects_v2(Bucket=BUCKET, Prefix="exports/")

@@ -175,7 +175,7 @@ async def test_a_session_through_the_door_leaves_its_logs_task_runs_artifacts_an
     stack: Stack, empty: None, db: Connection
 ) -> None:
     drop(stack, "door", 40)
-    await eventually(lambda: all_completed(db, "door", 40), seconds=120)
+    await eventually(lambda: all_completed(db, "door", 40))
     async with get_client() as prefect:
         run = await _last_session(prefect)
 

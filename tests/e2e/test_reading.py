@@ -23,7 +23,7 @@ from tests.e2e.test_host_protocol import Door, add_document, door, text_of
 
 __all__ = ["door"]
 
-SECONDS = 20.0
+SECONDS = 120.0
 
 
 class SteppedEngine:
@@ -101,7 +101,7 @@ async def until_stored(door: Door, document: UUID, page: int) -> None:
     async def is_stored() -> bool:
         return await text_of(door, document, page) == f"page {page}"
 
-    await eventually(is_stored, seconds=SECONDS)
+    await eventually(is_stored)
 
 
 async def test_a_page_is_handed_in_while_the_next_one_takes_long(

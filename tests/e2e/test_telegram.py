@@ -28,7 +28,6 @@ def town(tmp_path_factory: pytest.TempPathFactory) -> Generator[Town]:
     running.running.stop()
 
 
-@pytest.mark.timeout(300)
 async def test_a_photo_sent_to_the_bot_is_answered_with_its_analysis_and_a_link(
     stack: Stack, empty: None, town: Town, db: Connection, tmp_path: Path
 ) -> None:
@@ -102,7 +101,7 @@ async def heard(person: Person, words: str) -> str:
         return next((text for text in texts if words in text), None)
 
     try:
-        found = await eventually(look, seconds=120)
+        found = await eventually(look)
     except AssertionError:
         raise AssertionError(f"not heard: {words}; but: {person.texts()}") from None
     assert found is not None

@@ -86,7 +86,7 @@ async def document_of(db: Connection, key: str) -> tuple[object, ...]:
         )
         return await cursor.fetchone()
 
-    document = await eventually(found, seconds=60)
+    document = await eventually(found)
     assert document is not None
     return document
 

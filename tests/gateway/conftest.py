@@ -296,7 +296,7 @@ class Door:
     async def complete(self, token: str, lease: UUID, *results: PageResult) -> httpx.Response:
         return await self.post("/host/complete", token, report(lease, *results))
 
-    async def raw(self, *pieces: bytes, seconds: float = 20.0) -> bytes:
+    async def raw(self, *pieces: bytes, seconds: float = 60.0) -> bytes:
         """Send bytes as they are; what came back until the gateway closed the connection."""
         reader, writer = await asyncio.open_connection("127.0.0.1", self.port)
         # While it is sent: an answer may come, and the connection be reset, before all is sent.

@@ -253,7 +253,7 @@ class House:
         blocked = SQL(
             """
             do $$ begin
-                for look in 1..2000 loop
+                for look in 1..12000 loop
                     perform pg_stat_clear_snapshot();
                     if exists (select from pg_stat_activity where application_name = {name}
                             and cardinality(pg_blocking_pids(pid)) > 0) then

@@ -223,7 +223,7 @@ class Office:
         await eventually(look)
 
 
-async def eventually(look: Callable[[], Awaitable[Any]], *, seconds: float = 30) -> Any:
+async def eventually(look: Callable[[], Awaitable[Any]], *, seconds: float = 120) -> Any:
     """Look again and again until the answer is true."""
     deadline = time.monotonic() + seconds
     while not (found := await look()):

@@ -74,7 +74,6 @@ def vastai(market: Site, tmp_path_factory: pytest.TempPathFactory) -> VastAi:
     return VastAi(market, tmp_path_factory.mktemp("home"))
 
 
-@pytest.mark.timeout(300)
 def test_the_official_client_sees_what_is_true_from_search_to_charges(
     market: Site, vastai: VastAi
 ) -> None:
@@ -127,7 +126,6 @@ def test_the_official_client_sees_what_is_true_from_search_to_charges(
     assert Decimal(str(row["amount"])) == Decimal(market.host(rented)["total_dollars"]) > 0
 
 
-@pytest.mark.timeout(120)
 def test_the_official_client_reads_a_hosts_log(market: Site, vastai: VastAi) -> None:
     instance_id = market.rented(market.offers()[0]["id"])
     market.becomes(instance_id, "running")
@@ -135,7 +133,6 @@ def test_the_official_client_reads_a_hosts_log(market: Site, vastai: VastAi) -> 
     market.destroy(instance_id).raise_for_status()
 
 
-@pytest.mark.timeout(120)
 def test_a_create_the_official_client_retries_leaves_two_instances(
     market: Site, vastai: VastAi, tmp_path: Path
 ) -> None:

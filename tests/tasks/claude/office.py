@@ -114,14 +114,14 @@ class Office:
             )
         return analysed
 
-    async def drain_until_done(self, *, seconds: float = 20) -> None:
+    async def drain_until_done(self, *, seconds: float = 120) -> None:
         """Drain again and again, as housekeeping does, until every job is at its end."""
         async with asyncio.timeout(seconds):
             while await self.unfinished():
                 await self.drain()
                 await asyncio.sleep(0.02)
 
-    async def until_asked(self, *, seconds: float = 20) -> None:
+    async def until_asked(self, *, seconds: float = 120) -> None:
         """Return once Claude was asked something."""
         deadline = time.monotonic() + seconds
         while not await self.calls():

@@ -9,6 +9,7 @@ from schema.analysis import DocumentType
 from schema.failures import Misconfigured, MoneyStops
 from schema.lanes import Lane
 from sql.jobs import retry_jobs
+from tests.suspended import suspended
 from tests.tasks.claude.office import LETTER, Office, letter
 
 
@@ -135,9 +136,10 @@ async def test_an_urgent_document_does_not_wait_for_all_parts_of_a_long_one(
 ) -> None:
     office.settings |= {"pages_per_call": 1, "calls_at_a_time": 2}
     long = await office.add(*(letter(number) for number in range(30)))
-    draining = asyncio.create_task(office.drain())
-    await office.until_asked()
-    urgent = await office.add(letter(99), lane=Lane.NOW)
+    with suspended(office.site.running.child.pid):
+        draining = asyncio.create_task(office.drain())
+        await office.until_asked()
+        urgent = await office.add(letter(99), lane=Lane.NOW)
     await draining
     rows = await office.house.rows(
         "select document_id from aseagi.claude_calls order by created_at"

@@ -193,7 +193,7 @@ class Rental:
         self.unconfirmed.extend(turn.unconfirmed)
         return turn
 
-    async def turns_until(self, holds: Callable[[], Any], seconds: float = 10) -> None:
+    async def turns_until(self, holds: Callable[[], Any], seconds: float = 60) -> None:
         """Turns of the fleet until the awaited condition holds."""
         deadline = time.monotonic() + seconds
         while not await holds():
@@ -201,7 +201,7 @@ class Rental:
             await self.turn()
             await asyncio.sleep(0.02)
 
-    async def until_quiet(self, seconds: float = 15) -> None:
+    async def until_quiet(self, seconds: float = 60) -> None:
         """Turns of the fleet until ledger, list and truth have nothing of ours left."""
         await self.turns_until(self.is_quiet, seconds)
 
