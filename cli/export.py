@@ -113,7 +113,8 @@ async def export_to(
                 flow_run = await client.read_flow_run(flow_run.id)
                 status.update(" · ".join(("exporting", *await _how_far(client, flow_run.id))))
         if not flow_run.state.is_completed():
-            raise RetryLater(f"The export ended as {flow_run.state.name}; its run says why.")
+            why = " ".join((flow_run.state.message or "its run says why").split())
+            raise RetryLater(f"The export ended as {flow_run.state.name}: {why}")
         files = await anyio.to_thread.run_sync(_fetch, storage, export_key(name, ""), folder / name)
     workbook = export_key(name, "documents.xlsx")
     link = storage.signed_link(workbook, seconds=EXPORT_LINK_SECONDS, save_as="documents.xlsx")

@@ -31,6 +31,7 @@ from uuid import uuid4
 import psutil
 import psycopg
 import pytest
+from hypothesis import HealthCheck, settings
 from psycopg import AsyncConnection, sql
 
 from sql.connection import Connection, connect
@@ -44,8 +45,15 @@ collect_ignore = ["host"]
 
 HOME = Path(__file__).parents[1]
 
+# How long an example takes is the machine's affair, as is the making of it.
+settings.register_profile(
+    "any machine", deadline=None, suppress_health_check=[HealthCheck.too_slow]
+)
+settings.load_profile("any machine")
+
 TEMPLATE = "aseagi_template"
 STOP_SECONDS = 30
+LEAVE_SECONDS = 60
 
 POOLED = ("aseagi_app", "aseagi_dashboard")
 """Roles that reach the database through the pooler."""
@@ -75,13 +83,24 @@ class DatabaseServer:
             sql.Identifier(name), sql.Identifier(template or "template1")
         )
         drop = sql.SQL("drop database {} with (force)").format(sql.Identifier(name))
-        with psycopg.connect(self.dsn("postgres"), autocommit=True) as owner:
-            owner.execute(create)
+        self._patiently(create)
         try:
             yield name
         finally:
-            with psycopg.connect(self.dsn("postgres"), autocommit=True) as owner:
-                owner.execute(drop)
+            self._patiently(drop)
+
+    def _patiently(self, statement: sql.Composed) -> None:
+        """As the owner; whoever was told to leave a database may take a while to."""
+        deadline = time.monotonic() + LEAVE_SECONDS
+        with psycopg.connect(self.dsn("postgres"), autocommit=True) as owner:
+            while True:
+                try:
+                    owner.execute(statement)
+                except psycopg.errors.ObjectInUse:
+                    if time.monotonic() > deadline:
+                        raise
+                else:
+                    return
 
 
 def pytest_make_parametrize_id(val: object, argname: str) -> str | None:

@@ -29,7 +29,7 @@ from stack.postgres import SYSTEM_USER
 from stack.processes import Child, plain_environment
 
 PORT = 6543
-READY_SECONDS = 15
+READY_SECONDS = 120
 PID_FILE = "pgbouncer.pid"
 
 ROLES = ("postgres", "aseagi_app", "aseagi_dashboard")
@@ -46,7 +46,7 @@ _SETTINGS: Mapping[str, str] = {
     "max_client_conn": "500",
     # A database of a test is gone in a moment, and so is Postgres after a kill.
     "server_login_retry": "1",
-    "server_idle_timeout": "10",
+    "server_idle_timeout": "60",
     "log_connections": "0",
     "log_disconnections": "0",
 }

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from stack.processes import Child, http_get, plain_environment
 
-READY_SECONDS = 30.0
+READY_SECONDS = 120.0
 STOP_SECONDS = 15.0
 _CODE = Path(__file__).resolve().parent.parent.parent
 

@@ -21,7 +21,7 @@ from dashboard.data import DOCUMENTS_PER_PAGE
 from tests.dashboard.conftest import Rows
 
 APP = Path(__file__).parents[2] / "dashboard" / "app.py"
-RUN_SECONDS = 30
+RUN_SECONDS = 300
 
 
 def _page(dsn: str) -> None:

@@ -216,7 +216,9 @@ async def test_a_session_through_the_door_leaves_its_logs_task_runs_artifacts_an
 
 async def test_without_a_valid_token_the_door_is_shut(host: Host) -> None:
     for headers in ({}, {"Authorization": "Bearer forged"}, {"Authorization": "Basic YTpi"}):
-        async with httpx.AsyncClient(base_url=host.door.base_url, headers=headers) as stranger:
+        async with httpx.AsyncClient(
+            base_url=host.door.base_url, headers=headers, timeout=60
+        ) as stranger:
             for path in (f"/flow_runs/{host.run}", "/health", "/anything"):
                 assert (await stranger.get(path)).status_code == 401
     with pytest.raises(InvalidStatus):

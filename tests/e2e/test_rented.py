@@ -42,7 +42,7 @@ class Rehearsal:
         """Every instance there ever was."""
         running = self.stack.marketplace
         headers = {"Authorization": f"Bearer {running.rehearsal_key}"}
-        async with httpx.AsyncClient(base_url=running.url, headers=headers) as http:
+        async with httpx.AsyncClient(base_url=running.url, headers=headers, timeout=60) as http:
             answer = await http.get("/rehearsal/hosts")
         return answer.raise_for_status().json()["hosts"]
 

@@ -49,7 +49,7 @@ async def test_a_photo_sent_to_the_bot_is_answered_with_its_analysis_and_a_link(
         assert "1 page" in told
         assert "by-telegram" in told
         [link] = ada.links()
-        async with httpx.AsyncClient(trust_env=False) as anybody:
+        async with httpx.AsyncClient(trust_env=False, timeout=60) as anybody:
             assert (await anybody.get(link)).content == content
         cursor = await db.execute(
             """

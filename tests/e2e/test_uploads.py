@@ -171,7 +171,7 @@ async def test_what_cannot_be_taken_is_refused_with_a_reason_and_nothing_is_writ
     "headers", [{}, {"Authorization": "Bearer forged"}, {"Authorization": "x"}]
 )
 async def test_without_a_valid_token_nothing_is_read(stack: Stack, headers: dict[str, str]) -> None:
-    async with httpx.AsyncClient(base_url=stack.addresses.gateway_url) as http:
+    async with httpx.AsyncClient(base_url=stack.addresses.gateway_url, timeout=60) as http:
         for path in ("/uploads?path=a.pdf", "/uploads/check", "/uploads/large"):
             answer = await http.post(path, headers=headers, content=b"{")
             assert answer.status_code == 401, path
@@ -229,7 +229,7 @@ async def test_a_part_of_another_length_is_refused_by_the_store_and_what_lacks_b
     caller: Caller, storage: ObjectStorage
 ) -> None:
     begun = (await a_large_upload(caller, 100)).json()
-    async with httpx.AsyncClient() as bucket:
+    async with httpx.AsyncClient(timeout=60) as bucket:
         answer = await bucket.put(begun["parts"][0], content=PDF.ljust(101))
     assert answer.status_code == 403
     complete = f"/uploads/large/{begun['upload_id']}/complete"
@@ -412,7 +412,7 @@ async def test_a_link_brings_one_file_once(
 ) -> None:
     link = await a_link(db)
     content = PDF + uuid4().bytes
-    async with httpx.AsyncClient(base_url=stack.addresses.gateway_url) as http:
+    async with httpx.AsyncClient(base_url=stack.addresses.gateway_url, timeout=60) as http:
         page = await http.get(link)
         assert page.status_code == 200
         assert "script-src 'self'" in page.headers["content-security-policy"]
@@ -439,7 +439,7 @@ async def test_a_link_brings_one_file_once(
 async def test_a_link_that_is_over_or_was_never_made_is_no_link(
     stack: Stack, db: Connection
 ) -> None:
-    async with httpx.AsyncClient(base_url=stack.addresses.gateway_url) as http:
+    async with httpx.AsyncClient(base_url=stack.addresses.gateway_url, timeout=60) as http:
         for link in (await a_link(db, ttl=timedelta(seconds=-1)), "/upload/forged"):
             assert (await http.get(link)).status_code == 404
             answer = await http.post(link, params={"path": "a.pdf"}, content=PDF)
@@ -450,7 +450,7 @@ async def test_a_file_that_cannot_be_stored_leaves_the_link_as_it_was(
     stack: Stack, db: Connection, database: Database
 ) -> None:
     link = await a_link(db)
-    async with httpx.AsyncClient(base_url=stack.addresses.gateway_url) as http:
+    async with httpx.AsyncClient(base_url=stack.addresses.gateway_url, timeout=60) as http:
         for path in ("..", "a\u202eb.pdf"):
             answer = await http.post(link, params={"path": path}, content=PDF)
             assert answer.status_code == 422

@@ -194,7 +194,10 @@ async def test_a_signed_link_opens_its_one_object_and_nothing_beside_it(door: Do
     ((key,),) = await door.site.rows(
         "select s3_processed_path from aseagi.documents where id = %s", other
     )
-    async with nothing_written(door.site), httpx.AsyncClient(trust_env=False) as stranger:
+    async with (
+        nothing_written(door.site),
+        httpx.AsyncClient(trust_env=False, timeout=60) as stranger,
+    ):
         assert (await stranger.get(link)).status_code == 200
         bucket = link.path.split("/")[1]
         for path in (f"/{bucket}/{key}", f"/{bucket}/", f"/{bucket}/raw/x.pdf", "/"):

@@ -481,7 +481,7 @@ def with_bounds(**changes: Any) -> TakeAway:
 
 def pass_everything_on(patch: pytest.MonkeyPatch) -> None:
     def passed_on(path: str) -> HTTPException:
-        answer = httpx.get(f"{get_current_settings().api.url}/{path}", trust_env=False)
+        answer = httpx.get(f"{get_current_settings().api.url}/{path}", trust_env=False, timeout=60)
         return HTTPException(answer.status_code, answer.json())
 
     patch.setattr(prefect_door, "_forbidden", passed_on)

@@ -5,7 +5,9 @@ import socket
 import subprocess
 import sys
 import threading
+import time
 from collections.abc import Iterator
+from contextlib import suppress
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
@@ -73,9 +75,11 @@ def start(tmp_path: Path, **environment: str) -> "subprocess.Popen[str]":
 def wait_for_engine(host: "subprocess.Popen[str]") -> list[psutil.Process]:
     """The host's processes once its engine runs, no longer a mere copy of the host itself."""
     while host.poll() is None:
-        children = psutil.Process(host.pid).children(recursive=True)
-        if any("prefect.engine" in child.cmdline() for child in children):
-            return children
+        with suppress(psutil.NoSuchProcess):  # a child that ended between two looks
+            children = psutil.Process(host.pid).children(recursive=True)
+            if any("prefect.engine" in child.cmdline() for child in children):
+                return children
+        time.sleep(0.05)
     raise AssertionError("the host ended before its engine ran")
 
 
@@ -87,7 +91,7 @@ def test_a_host_past_its_lifetime_stops_its_run_and_destroys_itself(
         tmp_path,
         PREFECT_API_URL=prefect_that_hangs,
         ASEAGI_GATEWAY_URL=url,
-        ASEAGI_LIFETIME_SECONDS="3",
+        ASEAGI_LIFETIME_SECONDS="20",
         ASEAGI_MARKETPLACE_URL=url,
         CONTAINER_ID="77",
         CONTAINER_API_KEY="only-for-77",

@@ -81,7 +81,7 @@ def bake(python: Path, url: str, cache: Path) -> "subprocess.CompletedProcess[st
         capture_output=True,
         text=True,
         check=False,
-        timeout=120,
+        timeout=500,
     )
 
 
@@ -90,7 +90,7 @@ def test_weights_are_baked_by_doctrs_loader_and_found_when_the_network_is_gone(
 ) -> None:
     address, folder = store
     checkpoint = tmp_path / "checkpoint.pt"
-    subprocess.run([host_python, "-c", MAKE_CHECKPOINT, checkpoint], check=True, timeout=120)
+    subprocess.run([host_python, "-c", MAKE_CHECKPOINT, checkpoint], check=True, timeout=500)
     served = weights(folder, MODEL + "-{}.pt", checkpoint.read_bytes())
     cache = tmp_path / "cache"
     baked = bake(host_python, f"{address}/{served.name}", cache)

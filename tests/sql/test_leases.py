@@ -97,7 +97,7 @@ async def test_two_hosts_leasing_at_once_get_different_pages_and_never_wait(hous
                 limit=6,
                 ttl=TTL,
             ),
-            5,
+            60,
         )
     assert theirs is not None
     assert len(pages_of(mine)) == 6
@@ -402,7 +402,7 @@ async def test_a_report_and_the_end_of_its_time_together_store_it_or_refuse_it_w
                 attempt_id=host.attempt_id,
                 outcomes=all_read(lease)[:1],
             )
-            assert await asyncio.wait_for(expire(house), 5) == 0
+            assert await asyncio.wait_for(expire(house), 60) == 0
     assert await house.page_states(document_id) == ["done", "leased", "leased"]
     assert await expire(house) == 1
 

@@ -195,7 +195,7 @@ async def test_two_drains_beginning_at_once_take_different_arrivals(house: House
     await notice(house, OBJECTS)
     async with house.another_process() as other, house.transaction():
         mine = await arrivals.begin_arrivals(house.db, limit=1)
-        theirs = await asyncio.wait_for(begin_arrivals(other), 5)
+        theirs = await asyncio.wait_for(begin_arrivals(other), 60)
     assert {mine[0].key, *(one.key for one in theirs)} == {"raw/a.pdf", "raw/b.pdf"}
     assert len(theirs) == 1
 
@@ -280,7 +280,7 @@ async def test_two_analysts_claiming_at_once_get_different_jobs(house: House) ->
             house.db, holder=uuid4(), limit=1, ttl=TTL, lanes=list(Lane)
         )
         [theirs] = await asyncio.wait_for(
-            claim_for_analysis(other, holder=uuid4(), limit=9, ttl=TTL, lanes=list(Lane)), 5
+            claim_for_analysis(other, holder=uuid4(), limit=9, ttl=TTL, lanes=list(Lane)), 60
         )
     assert mine.id != theirs.id
 

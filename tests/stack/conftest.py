@@ -74,7 +74,7 @@ def servers(receiver: Receiver) -> Iterator[Servers]:
     running.stop()
 
 
-def eventually(holds: Callable[[], bool], seconds: float = 60) -> bool:
+def eventually(holds: Callable[[], bool], seconds: float = 300) -> bool:
     """Whether it holds before the deadline."""
     deadline = time.monotonic() + seconds
     while not holds():

@@ -40,7 +40,7 @@ def test_a_child_that_dies_at_start_gives_one_clear_line(tmp_path: Path) -> None
     child.start()
     assert eventually(lambda: not child.is_alive())
     with pytest.raises(Misconfigured) as failed:
-        child.wait_ready(10)
+        child.wait_ready(300)
     message = str(failed.value)
     assert "painter ended at start with exit code 1: no such setting: colour" in message
     assert str(tmp_path / "logs" / "painter.log") in message
@@ -55,7 +55,7 @@ def test_a_message_never_quotes_an_earlier_start(tmp_path: Path) -> None:
     second.start()
     assert eventually(lambda: not second.is_alive())
     with pytest.raises(Misconfigured, match="exit code 3: it wrote nothing"):
-        second.wait_ready(10)
+        second.wait_ready(300)
 
 
 def test_a_program_that_is_not_there_gives_one_clear_line(tmp_path: Path) -> None:
@@ -76,7 +76,7 @@ def test_a_child_that_is_never_ready_can_be_tried_again_later(tmp_path: Path) ->
 def test_stopping_a_child_that_ignores_it_ends_the_whole_tree(tmp_path: Path) -> None:
     child = python(tmp_path, STUBBORN, is_ready=(tmp_path / "ready").exists)
     child.start()
-    child.wait_ready(10)
+    child.wait_ready(300)
     tree = [psutil.Process(child.pid), *psutil.Process(child.pid).children(recursive=True)]
     assert len(tree) == 2
     child.stop(seconds=0.2)
@@ -91,7 +91,7 @@ def test_a_child_that_was_killed_can_be_started_again(tmp_path: Path) -> None:
     child.kill()
     assert not child.is_alive()
     child.start()
-    child.wait_ready(10)
+    child.wait_ready(300)
     assert child.is_alive()
     child.stop()
 
@@ -104,7 +104,7 @@ def test_sweep_ends_what_a_killed_parent_left_behind_and_nothing_else(tmp_path: 
     other = python(theirs, SLEEP)
     child.start()
     other.start()
-    child.wait_ready(10)
+    child.wait_ready(300)
     os.kill(child.pid, signal.SIGKILL)
     assert eventually(lambda: len(processes_of(ours)) == 1 and not child.is_alive())
 

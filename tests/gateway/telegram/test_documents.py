@@ -36,7 +36,7 @@ async def test_a_photo_becomes_a_document_and_the_chat_shows_its_analysis_with_a
     assert matter == "smith-v-jones"
     assert await office.original(document_id) == content
     [link] = office.ada.links()
-    async with httpx.AsyncClient(trust_env=False) as anybody:
+    async with httpx.AsyncClient(trust_env=False, timeout=60) as anybody:
         assert (await anybody.get(link)).content == content
     await office.all_told()
     status, analysis = office.ada.heard()
@@ -174,7 +174,7 @@ async def test_a_file_larger_than_telegram_hands_out_is_offered_an_upload_link_o
     assert bytes(token_hash) == hashlib.sha256(token.encode()).digest()
     assert (matter, note, lane) == ("smith-v-jones", "the whole file", "now")
     content = photo(22)
-    async with httpx.AsyncClient(trust_env=False) as anybody:
+    async with httpx.AsyncClient(trust_env=False, timeout=60) as anybody:
         link = f"{office.url}/upload/{token}"
         brought = await anybody.post(link, params={"path": "huge.jpg"}, content=content)
         again = await anybody.post(link, params={"path": "huge.jpg"}, content=content)

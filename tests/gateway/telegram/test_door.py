@@ -20,7 +20,7 @@ HEADER = "X-Telegram-Bot-Api-Secret-Token"
 async def post(office: Office, body: object, **headers: str) -> httpx.Response:
     content = body if isinstance(body, bytes) else json.dumps(body).encode()
     named = {HEADER: SECRET} | headers
-    async with httpx.AsyncClient(trust_env=False) as http:
+    async with httpx.AsyncClient(trust_env=False, timeout=60) as http:
         return await http.post(f"{office.url}/telegram", content=content, headers=named)
 
 
@@ -47,7 +47,7 @@ async def test_without_the_secret_nothing_is_read_and_nothing_written(
 ) -> None:
     headers = [(HEADER.encode(), secret.encode())] if secret else []
     update = {"update_id": 1, "message": message_of(office)}
-    async with httpx.AsyncClient(trust_env=False) as http:
+    async with httpx.AsyncClient(trust_env=False, timeout=60) as http:
         answer = await http.post(
             f"{office.url}/telegram", content=json.dumps(update), headers=headers
         )
@@ -58,7 +58,9 @@ async def test_without_the_secret_nothing_is_read_and_nothing_written(
 async def test_without_a_bot_there_is_no_such_path(tmp_path: Path) -> None:
     app: FastAPI = create_app(spool_dir=tmp_path / "spool")
     transport = httpx.ASGITransport(app)
-    async with httpx.AsyncClient(transport=transport, base_url="http://gateway") as http:
+    async with httpx.AsyncClient(
+        transport=transport, base_url="http://gateway", timeout=60
+    ) as http:
         assert (await http.post("/telegram", json={"update_id": 1})).status_code == 404
 
 

@@ -64,7 +64,11 @@ class Site:
         sent = {name: value for name, value in {**usual, **named}.items() if value is not None}
         content = body if isinstance(body, bytes) else httpx.Request("POST", "/", json=body).content
         return httpx.post(
-            f"{self.running.url}/v1/messages", content=content, headers=sent, trust_env=False
+            f"{self.running.url}/v1/messages",
+            content=content,
+            headers=sent,
+            trust_env=False,
+            timeout=60,
         )
 
     def asynchronous(self) -> AsyncAnthropic:

@@ -129,9 +129,9 @@ def test_another_account_sees_none_of_ones_batches(site: Site) -> None:
     with pytest.raises(anthropic.NotFoundError):
         theirs.cancel(batch.id)
     headers = {"anthropic-version": "2026-10-21", "x-api-key": site.running.other_api_key}
-    answer = httpx.get(str(ended.results_url), headers=headers, trust_env=False)
+    answer = httpx.get(str(ended.results_url), headers=headers, trust_env=False, timeout=60)
     assert answer.status_code == 404
-    assert httpx.get(str(ended.results_url), trust_env=False).status_code == 401
+    assert httpx.get(str(ended.results_url), trust_env=False, timeout=60).status_code == 401
 
 
 def test_results_are_not_there_before_the_end(open_claude: Open) -> None:
@@ -141,7 +141,7 @@ def test_results_are_not_there_before_the_end(open_claude: Open) -> None:
         site.client.messages.batches.results(batch.id)
     headers = {"anthropic-version": "2026-10-21", "x-api-key": site.running.api_key}
     url = f"{site.running.url}/v1/messages/batches/{batch.id}/results"
-    assert httpx.get(url, headers=headers, trust_env=False).status_code == 404
+    assert httpx.get(url, headers=headers, trust_env=False, timeout=60).status_code == 404
     assert site.totals()["messages"] == 0
     site.advance(600)
     assert site.ended(batch.id).request_counts.succeeded == 1

@@ -25,6 +25,7 @@ from tests.stack.claude.conftest import (
     said,
     text_of,
 )
+from tests.stack.rehearsals import wait_until
 
 SCHEMA = {
     "type": "object",
@@ -82,7 +83,7 @@ def test_a_slow_answer_is_served_although_the_client_gave_up(site: Site) -> None
     site.order({"on": "messages", "kind": "slow", "seconds": 1}, {"on": "messages", "kind": "slow"})
     with pytest.raises(anthropic.APITimeoutError):
         site.ask(timeout=0.2)
-    assert site.totals()["messages"] == before + 1
+    wait_until(lambda: site.totals()["messages"] == before + 1)
     site.control.delete("/rehearsal/faults").raise_for_status()
     site.order({"on": "messages", "kind": "slow", "seconds": 0.3})
     started_at = time.monotonic()
@@ -232,7 +233,7 @@ def test_an_order_that_makes_no_sense_is_refused_with_what_there_is(site: Site) 
     assert site.control.get("/rehearsal/faults").json() == {"faults": []}
     bearer = {"Authorization": f"Bearer {site.running.api_key}"}
     url = f"{site.running.url}/rehearsal/faults"
-    assert httpx.post(url, json=[], headers=bearer, trust_env=False).status_code == 404
+    assert httpx.post(url, json=[], headers=bearer, trust_env=False, timeout=60).status_code == 404
 
 
 @pytest.mark.parametrize("body", [b"{", b"[]", b'{"advance_seconds": -1}', b"{}"])

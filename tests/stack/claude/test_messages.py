@@ -51,7 +51,7 @@ def test_it_says_everywhere_that_it_is_a_rehearsal(site: Site) -> None:
         model=MODEL, max_tokens=10, messages=said("Hello")
     )
     assert raw.headers["x-rehearsal"] == "no money"
-    assert "no money" in httpx.get(site.running.url, trust_env=False).text
+    assert "no money" in httpx.get(site.running.url, trust_env=False, timeout=60).text
 
 
 def test_an_answer_has_the_shape_of_the_real_one(site: Site) -> None:
@@ -270,7 +270,7 @@ def test_a_request_of_more_than_32_megabytes_is_too_large(site: Site) -> None:
 def test_paths_that_do_not_exist_are_not_found(site: Site) -> None:
     bearer = {"Authorization": f"Bearer {site.running.api_key}"}
     for path in ("/v1/complete", "/rehearsal/served", "/rehearsal/faults"):
-        answer = httpx.get(f"{site.running.url}{path}", headers=bearer, trust_env=False)
+        answer = httpx.get(f"{site.running.url}{path}", headers=bearer, trust_env=False, timeout=60)
         assert answer.status_code == 404
         assert answer.json()["error"]["type"] == "not_found_error"
 
@@ -379,7 +379,7 @@ def test_without_a_state_directory_nothing_is_left_behind(tmp_path: Path) -> Non
     assert client.messages.count_tokens(model=MODEL, messages=said("Hello")).input_tokens == 2
     assert len(list(tmp_path.iterdir())) == 1
     running.send_signal(signal.SIGTERM)
-    running.communicate(timeout=20)
+    running.communicate(timeout=120)
     assert list(tmp_path.iterdir()) == []
 
 

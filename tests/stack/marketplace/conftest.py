@@ -68,7 +68,7 @@ class Site:
     def order(self, *faults: dict[str, Any]) -> None:
         self.control.post("/rehearsal/faults", json=list(faults)).raise_for_status()
 
-    def becomes(self, instance_id: int, status: str | None, seconds: float = 60) -> dict[str, Any]:
+    def becomes(self, instance_id: int, status: str | None, seconds: float = 300) -> dict[str, Any]:
         """Wait until an instance has this status; what is true of it then."""
         wait_until(lambda: self.host(instance_id)["actual_status"] == status, seconds)
         return self.host(instance_id)

@@ -41,7 +41,7 @@ def test_a_timeout_after_commit_leaves_an_instance(site: Site) -> None:
     ask = site.offers()[0]["id"]
     with pytest.raises(httpx.ReadTimeout):
         site.http.put(f"/api/v0/asks/{ask}/", json={"image": "ours:1"}, timeout=0.3)
-    assert [host["offer_id"] for host in existing(site)] == [ask]
+    wait_until(lambda: [host["offer_id"] for host in existing(site)] == [ask])
 
 
 def test_a_too_low_bid_on_order_has_a_contract_in_its_error(site: Site) -> None:

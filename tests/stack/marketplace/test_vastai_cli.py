@@ -18,6 +18,7 @@ import pytest
 
 from stack.processes import plain_environment
 from tests.stack.marketplace.conftest import Site, open_site, settings_in
+from tests.stack.rehearsals import wait_until
 
 PROGRAM = Path(
     os.environ.get("ASEAGI_TEST_VASTAI")
@@ -129,6 +130,8 @@ def test_the_official_client_sees_what_is_true_from_search_to_charges(
 def test_the_official_client_reads_a_hosts_log(market: Site, vastai: VastAi) -> None:
     instance_id = market.rented(market.offers()[0]["id"])
     market.becomes(instance_id, "running")
+    log = market.settings.state_dir / "hosts" / f"{instance_id}.log"
+    wait_until(lambda: "reading" in log.read_text())
     assert "reading" in vastai.text("logs", str(instance_id))
     market.destroy(instance_id).raise_for_status()
 
@@ -149,4 +152,4 @@ def test_a_create_the_official_client_retries_leaves_two_instances(
 
 
 def test_it_wants_no_key_for_what_the_client_asks_at_its_start(market: Site) -> None:
-    assert httpx.get(f"{market.running.url}/api/v0/gpu_types/").json()["gpu_types"]
+    assert httpx.get(f"{market.running.url}/api/v0/gpu_types/", timeout=60).json()["gpu_types"]

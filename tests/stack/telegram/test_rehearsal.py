@@ -71,7 +71,7 @@ async def test_the_library_raises_what_the_real_one_makes_it_raise(town: Town, a
 
 def test_a_wrong_token_is_401_and_what_is_no_token_404(town: Town) -> None:
     def status(token: str) -> int:
-        return httpx.get(f"{town.url}/bot{token}/getMe", trust_env=False).status_code
+        return httpx.get(f"{town.url}/bot{token}/getMe", trust_env=False, timeout=60).status_code
 
     assert status(town.running.bot_token) == 200
     assert status(town.running.bot_token[:-2] + "zz") == 401
@@ -204,5 +204,7 @@ def test_commands_have_names_of_small_letters(town: Town, refusal: Refusal) -> N
 
 
 def test_its_own_paths_are_for_who_has_its_key(town: Town) -> None:
-    assert httpx.get(f"{town.url}/rehearsal/chats/1", trust_env=False).status_code == 404
-    assert httpx.get(f"{town.url}/rehearsal/health", trust_env=False).status_code == 200
+    assert (
+        httpx.get(f"{town.url}/rehearsal/chats/1", trust_env=False, timeout=60).status_code == 404
+    )
+    assert httpx.get(f"{town.url}/rehearsal/health", trust_env=False, timeout=60).status_code == 200

@@ -35,7 +35,7 @@ QUICK = Patience(
     longest_asked=0.05,
     first_look=0.05,
     longest_look=0.1,
-    creation=0.5,
+    creation=60.0,
 )
 
 LETTER = """\
@@ -114,17 +114,20 @@ class Office:
             )
         return analysed
 
-    async def drain_until_done(self, *, seconds: float = 120) -> None:
+    async def drain_until_done(self, *, seconds: float = 500) -> None:
         """Drain again and again, as housekeeping does, until every job is at its end."""
         async with asyncio.timeout(seconds):
             while await self.unfinished():
                 await self.drain()
                 await asyncio.sleep(0.02)
 
-    async def until_asked(self, *, seconds: float = 120) -> None:
-        """Return once Claude was asked something."""
+    async def until_asked(self, *, about: UUID | None = None, seconds: float = 120) -> None:
+        """Return once Claude was asked something, or something about a document."""
+        asked = (
+            "select count(*) from aseagi.claude_calls where %s::uuid is null or document_id = %s"
+        )
         deadline = time.monotonic() + seconds
-        while not await self.calls():
+        while not await self.house.one(asked, about, about):
             assert time.monotonic() < deadline, "nothing was asked"
             await asyncio.sleep(0.01)
 

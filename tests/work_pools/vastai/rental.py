@@ -92,7 +92,9 @@ class Site:
     async def control(self, method: str, path: str, **request: Any) -> Any:
         """Ask the rehearsal's own paths."""
         headers = {"Authorization": f"Bearer {self.running.rehearsal_key}"}
-        async with httpx.AsyncClient(base_url=self.running.url, headers=headers) as http:
+        async with httpx.AsyncClient(
+            base_url=self.running.url, headers=headers, timeout=60
+        ) as http:
             answer = await http.request(method, path, **request)
         return answer.raise_for_status().json()
 
@@ -112,7 +114,9 @@ class Site:
     async def rent_behind_our_back(self, label: str) -> int:
         """Rent as somebody with the account's key; the instance's number."""
         headers = {"Authorization": f"Bearer {self.running.api_key}"}
-        async with httpx.AsyncClient(base_url=self.running.url, headers=headers) as http:
+        async with httpx.AsyncClient(
+            base_url=self.running.url, headers=headers, timeout=60
+        ) as http:
             order = {"order": [["dph_total", "asc"]]}
             offers = (await http.post("/api/v0/bundles/", json=order)).json()["offers"]
             body = {"image": "ours:1", "disk": 10, "runtype": "args", "label": label}
