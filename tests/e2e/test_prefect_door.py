@@ -33,7 +33,7 @@ from blocks.loading import load
 from sql.connection import Connection
 from sql.sessions import close_session
 from stack.embedded import Stack
-from tests.e2e.conftest import all_completed, drop, eventually
+from tests.e2e.conftest import ELSEWHERE, all_completed, drop, eventually
 from tests.e2e.test_host_protocol import add_document
 from work_pools.host_environment import HostOrder, HostTerms, host_environment
 
@@ -79,6 +79,8 @@ async def host(stack: Stack, empty: None, db: Connection) -> AsyncGenerator[Host
             await prefect.create_flow_run_from_deployment(deployment.id, state=Pending())
             for _ in range(2)
         ]
+        for run in runs:
+            await prefect.update_flow_run(run.id, infrastructure_pid=ELSEWHERE)
         document = await add_document(db)
         order = await host_environment(
             db,

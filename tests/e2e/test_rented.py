@@ -25,8 +25,9 @@ from blocks.reading import Reading
 from sql.connection import Connection
 from stack.embedded import Stack
 from stack.processes import wait_all_ready
-from tests.e2e.conftest import all_completed, drop, eventually
+from tests.e2e.conftest import PATIENCE, all_completed, drop, eventually
 from tests.e2e.test_commands import PROGRAM, aseagi, says_one_line
+from tests.e2e.test_hosts import environments_of, written_in
 from tests.suspended import suspended
 
 DOCUMENTS = 60
@@ -151,15 +152,12 @@ async def test_a_rented_host_reads_holds_no_other_secret_and_is_destroyed(
     assert host is not None
     supervisor = psutil.Process(host["pid"])
 
-    def read_environments() -> list[dict[str, str]]:
-        return [one.environ() for one in (supervisor, *supervisor.children(recursive=True))]
-
     async def engine_runs() -> bool:
         # A child just forked has its parent's environment still.
-        return any("PREFECT_HOME" in one for one in read_environments())
+        return any("PREFECT_HOME" in one for one in environments_of(supervisor))
 
     await eventually(engine_runs, pause=0.05)
-    environments = read_environments()
+    environments = environments_of(supervisor)
     secrets = {
         database.dsn.get_secret_value(),
         database.dashboard_dsn.get_secret_value(),
@@ -172,9 +170,7 @@ async def test_a_rented_host_reads_holds_no_other_secret_and_is_destroyed(
     }
     homes = {Path(one["PREFECT_HOME"]) for one in environments if "PREFECT_HOME" in one}
     (home,) = homes
-    written = await asyncio.to_thread(
-        lambda: b"\n".join(file.read_bytes() for file in home.rglob("*") if file.is_file())
-    )
+    written = await asyncio.to_thread(written_in, home)
     for secret in secrets:
         assert secret.encode() not in written
         assert not [one for one in environments if secret in "\n".join(one.values())]
@@ -184,7 +180,11 @@ async def test_a_rented_host_reads_holds_no_other_secret_and_is_destroyed(
     )
     await eventually(lambda: all_completed(db, "rented", DOCUMENTS))
     await eventually(rehearsal.nothing_rented)
-    assert not home.exists()
+
+    async def home_is_gone() -> bool:
+        return not home.exists()
+
+    await eventually(home_is_gone)
     await the_books_agree(db, rehearsal)
 
 
@@ -263,7 +263,7 @@ async def test_a_session_on_a_rented_host_outlives_a_killed_server(
     killed = stack.gateway if server == "gateway" else stack.servers.prefect.child
     killed.kill()
     killed.start()
-    await asyncio.to_thread(wait_all_ready, [killed], 60)
+    await asyncio.to_thread(wait_all_ready, [killed], PATIENCE)
 
     await eventually(lambda: all_completed(db, matter, DOCUMENTS))
     await eventually(rehearsal.nothing_rented)
@@ -296,6 +296,7 @@ async def test_the_limit_of_the_pool_bounds_the_hosts(
     async with get_client() as client:
         await client.update_work_pool("vast-gpu", WorkPoolUpdate(concurrency_limit=1))
         try:
+            began = await (await db.execute("select now()")).fetchone()
             drop(stack, "limited", DOCUMENTS)
             await eventually(look)
         finally:
@@ -303,7 +304,7 @@ async def test_the_limit_of_the_pool_bounds_the_hosts(
             await reading.asave(NAME, overwrite=True)
     assert most == 1
     wanted = await db.execute(
-        "select count(*) from aseagi.ocr_sessions where created_at > now() - interval '3 minutes'"
+        "select count(*) from aseagi.ocr_sessions where created_at > %s", began
     )
     assert (await wanted.fetchone() or (0,))[0] > 1, "more sessions were wanted than hosts allowed"
     await eventually(rehearsal.nothing_rented)

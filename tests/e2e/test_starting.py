@@ -46,13 +46,11 @@ async def a_schedule(client: PrefectClient, pool: str, cron: str) -> UUID:
     return deployment_id
 
 
-async def missed(client: PrefectClient, deployment_id: UUID) -> Sequence[FlowRun]:
+async def missed(client: PrefectClient, deployment_id: UUID, before: datetime) -> Sequence[FlowRun]:
     return await client.read_flow_runs(
         deployment_filter=DeploymentFilter(id=DeploymentFilterId(any_=[deployment_id])),
         flow_run_filter=FlowRunFilter(
-            expected_start_time=FlowRunFilterExpectedStartTime.model_validate(
-                {"before_": datetime.now(UTC) - NOT_STUCK}
-            )
+            expected_start_time=FlowRunFilterExpectedStartTime.model_validate({"before_": before})
         ),
     )
 
@@ -65,15 +63,17 @@ async def test_runs_missed_while_the_machine_was_off_do_not_queue_up(stack: Stac
         try:
             each_minute = await a_schedule(client, pool, "* * * * *")
             each_night = await a_schedule(client, pool, f"0 {far.hour} * * *")
-            assert len(await missed(client, each_minute)) > 60
-            nights = [run.expected_start_time for run in await missed(client, each_night)]
+            before = datetime.now(UTC) - NOT_STUCK
+            assert len(await missed(client, each_minute, before)) > 60
+            nights = [run.expected_start_time for run in await missed(client, each_night, before)]
             assert len(nights) == 2
 
             assert await forget_missed_runs() > 60
 
-            assert await missed(client, each_minute) == []
-            (night,) = await missed(client, each_night)
-            assert night.expected_start_time == max(one for one in nights if one)
-            assert await forget_missed_runs() == 0
+            assert await missed(client, each_minute, before) == []
+            for _ in range(2):
+                (night,) = await missed(client, each_night, before)
+                assert night.expected_start_time == max(one for one in nights if one)
+                await forget_missed_runs()
         finally:
             await client.delete_work_pool(pool)

@@ -79,7 +79,7 @@ def aseagi(stack: Stack, *arguments: str) -> str:
         env={**os.environ, **stack.environment},
         capture_output=True,
         text=True,
-        timeout=60,
+        timeout=500,
         check=False,
     )
     assert done.returncode == 0, done.stderr

@@ -46,8 +46,8 @@ async def test_a_drain_goes_on_while_nothing_is_changed_and_ends_when_something_
 ) -> None:
     assert not await drain_ends(None, within_seconds=2)
     await CLAUDE.asave(NAME)
-    assert await drain_ends(None, within_seconds=20)
+    assert await drain_ends(None, within_seconds=300)
     began_with = await Claude.aload(NAME)
     assert not await drain_ends(began_with, within_seconds=2)
     await CLAUDE.model_copy(update={"model": "claude-opus-5-5"}).asave(NAME, overwrite=True)
-    assert await drain_ends(began_with, within_seconds=20)
+    assert await drain_ends(began_with, within_seconds=300)

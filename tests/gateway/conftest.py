@@ -300,7 +300,7 @@ class Door:
         """Send bytes as they are; what came back until the gateway closed the connection."""
         reader, writer = await asyncio.open_connection("127.0.0.1", self.port)
         # While it is sent: an answer may come, and the connection be reset, before all is sent.
-        answering = asyncio.create_task(_until_closed(reader))
+        answering = asyncio.create_task(until_closed(reader))
         try:
             with contextlib.suppress(ConnectionError):
                 for piece in pieces:
@@ -313,7 +313,8 @@ class Door:
             writer.close()
 
 
-async def _until_closed(reader: asyncio.StreamReader) -> bytes:
+async def until_closed(reader: asyncio.StreamReader) -> bytes:
+    """What comes until the other side closes the connection, or resets it."""
     answer = b""
     with contextlib.suppress(ConnectionError):
         while piece := await reader.read(65_536):

@@ -196,7 +196,7 @@ def test_results_go_to_the_right_page_however_readers_and_documents_mix(
     for thread in threads:
         thread.start()
     for thread in threads:
-        thread.join(120)
+        thread.join(500)
     for wanted, got in zip(calls, found, strict=True):
         assert sorted(got, key=str) == sorted(((ref, said[ref]) for ref in wanted), key=str)
 
@@ -215,7 +215,7 @@ def test_a_page_somebody_waits_for_overtakes_what_came_before(
     first = numbered[0]
     read_one(engine, PageRef(first.file, first.media_type, first.page, urgent=True))
     before = len(done)
-    bulk.join(120)
+    bulk.join(500)
     # Those in slots when it came were ahead of it, and no others.
     assert before <= 1 + 2 * 3
     assert len(done) == 2 * len(numbered)
@@ -391,7 +391,7 @@ def reading(
     thread = threading.Thread(target=lambda: results.update(engine.read(refs, stop=stop)))
     thread.start()
     yield results
-    thread.join(120)
+    thread.join(500)
     assert not thread.is_alive()
 
 

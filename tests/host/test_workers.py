@@ -17,7 +17,7 @@ from gpu_image.engines.doctr.worker import Worker
 from gpu_image.engines.doctr.workers import WorkerPool
 from rendering.pages import PDF
 
-SECONDS = 30.0
+SECONDS = 120.0
 
 
 @contextmanager
@@ -52,7 +52,7 @@ def small_pages(path: Path, count: int) -> Path:
 
 def test_a_job_that_hangs_is_given_up_and_the_next_one_done(tmp_path: Path) -> None:
     job = Render(0, small_pages(tmp_path / "one.pdf", 1), PDF, 1)
-    with pool_of_one(job_seconds=1.0) as (pool, process):
+    with pool_of_one(job_seconds=5.0) as (pool, process):
         process.suspend()
         answer = ask(pool, job)
         assert answer == Trouble("The page could not be read: its reader crashed or hung.")

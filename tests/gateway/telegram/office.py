@@ -66,7 +66,7 @@ class Office:
                 "webhook_secret": SECRET,
                 "allowed_user_ids": [self.ada.id],
                 "api_url": self.town.url,
-                "album_seconds": 0.3,
+                "album_seconds": 2.0,
                 "digest_documents": 20,
                 "digest_quiet_seconds": 60.0,
                 **self.settings,
@@ -223,7 +223,7 @@ class Office:
         await eventually(look)
 
 
-async def eventually(look: Callable[[], Awaitable[Any]], *, seconds: float = 120) -> Any:
+async def eventually(look: Callable[[], Awaitable[Any]], *, seconds: float = 400) -> Any:
     """Look again and again until the answer is true."""
     deadline = time.monotonic() + seconds
     while not (found := await look()):

@@ -61,7 +61,7 @@ async def test_a_gateway_killed_again_and_again_does_everything_once_and_answers
     office.settings = {
         "allowed_user_ids": [person.id for person in people],
         # Longer than Telegram waits until it delivers again.
-        "album_seconds": 1.0,
+        "album_seconds": 5.0,
     }
     gateway = await start(office)
     office.set_webhook()

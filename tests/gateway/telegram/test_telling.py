@@ -104,12 +104,13 @@ async def test_a_bulk_is_told_once_to_everybody_who_may_use_the_bot(closed_offic
     for person in (office.ada, bea):
         person.send("text", text="/start", held=True)
     async with office.open():
-        for _ in range(19):
-            await office.house.add(new_document("Some words of a letter."))
-        await office.analyse()
+        # Few until the last moment: the digest looks every second.
         for _ in range(5):
             failed = Failure(stage=Stage.INGEST, reason="The PDF is locked.", retry_helps=False)
             await office.house.add(new_document(failed=failed))
+        for _ in range(19):
+            await office.house.add(new_document("Some words of a letter."))
+        await office.analyse()
         for person in (office.ada, bea):
             told = await office.hears("19 done, 5 failed", person=person)
             assert "5× The PDF is locked." in told

@@ -28,7 +28,7 @@ from work_pools.vastai.fleet import Fleet
 from work_pools.vastai.ledger import settle_charges
 from work_pools.vastai.ordering import Orders
 
-SECONDS = 60
+SECONDS = 600
 SURVIVED, KILLED = 0, -signal.SIGKILL
 _PROCESSES = multiprocessing.get_context("forkserver")
 _PROCESSES.set_forkserver_preload([__name__])

@@ -135,6 +135,7 @@ class Rental:
     patience: Patience
     namespace: str
     wait_seconds: float = 20.0
+    soon_seconds: float = 120.0
     unconfirmed: list[str] = field(default_factory=list[str])
 
     @property
@@ -197,7 +198,7 @@ class Rental:
         self.unconfirmed.extend(turn.unconfirmed)
         return turn
 
-    async def turns_until(self, holds: Callable[[], Any], seconds: float = 60) -> None:
+    async def turns_until(self, holds: Callable[[], Any], seconds: float = 300) -> None:
         """Turns of the fleet until the awaited condition holds."""
         deadline = time.monotonic() + seconds
         while not await holds():
@@ -205,7 +206,7 @@ class Rental:
             await self.turn()
             await asyncio.sleep(0.02)
 
-    async def until_quiet(self, seconds: float = 60) -> None:
+    async def until_quiet(self, seconds: float = 300) -> None:
         """Turns of the fleet until ledger, list and truth have nothing of ours left."""
         await self.turns_until(self.is_quiet, seconds)
 

@@ -33,7 +33,8 @@ from work_pools.vastai.models import Instance
 from work_pools.vastai.ordering import NotRented, Orders, Rented, Unsure
 
 LONG = timedelta(hours=1)
-SOON_SECONDS = 4.0
+BRIEF_SECONDS = 4.0
+"""For so long what does not happen without a safeguard is waited for."""
 
 Scenario = Callable[[Rental], Awaitable[None]]
 TakeAway = Callable[[pytest.MonkeyPatch, Rental], None]
@@ -105,7 +106,7 @@ async def two_workers_order_at_once(rental: Rental) -> None:
         on_its_way += 1
         most = max(most, on_its_way)
         try:
-            await asyncio.sleep(0.2)
+            await asyncio.sleep(1)  # for another, if it does not wait
             return await create(offer_id, order)
         finally:
             on_its_way -= 1
@@ -144,7 +145,7 @@ async def an_order_follows_one_without_an_answer(rental: Rental) -> None:
     ordering_second = asyncio.create_task(rental.rent(second))
     # The fleet looks only after a second that would not wait has ordered.
     with contextlib.suppress(TimeoutError):
-        await asyncio.wait_for(ordered.wait(), 1)
+        await asyncio.wait_for(ordered.wait(), 3)
     while not ordering_second.done():
         await rental.turn()
         await asyncio.sleep(0.05)
@@ -155,37 +156,37 @@ async def a_session_closes(rental: Rental) -> None:
     """Its host goes with it, long before anything else would end it."""
     only(rental)
     begun = await rent(rental)
-    await rental.turns_until(lambda: is_running(rental), SOON_SECONDS)
+    await rental.turns_until(lambda: is_running(rental), rental.soon_seconds)
     await rental.house.close(begun.session_id)
-    await rental.turns_until(lambda: all_gone(rental), SOON_SECONDS)
+    await rental.turns_until(lambda: all_gone(rental), rental.soon_seconds)
 
 
 async def a_host_says_nothing(rental: Rental) -> None:
     await rent(rental)
-    await rental.turns_until(lambda: all_gone(rental), SOON_SECONDS)
+    await rental.turns_until(lambda: all_gone(rental), rental.soon_seconds)
 
 
 async def a_host_does_not_boot(rental: Rental) -> None:
     await rental.site.order({"on": "boot", "kind": "stuck-loading"})
     await rent(rental)
-    await rental.turns_until(lambda: all_gone(rental), SOON_SECONDS)
+    await rental.turns_until(lambda: all_gone(rental), rental.soon_seconds)
 
 
 async def a_host_works_for_ever(rental: Rental) -> None:
     only(rental)
     await rent(rental, lifetime=timedelta(seconds=0.5))
-    await rental.turns_until(lambda: all_gone(rental), SOON_SECONDS)
+    await rental.turns_until(lambda: all_gone(rental), rental.soon_seconds)
 
 
 async def a_host_costs_too_much(rental: Rental) -> None:
     only(rental)
     await rent(rental, max_dollars=Decimal("0.00001"))
-    await rental.turns_until(lambda: all_gone(rental), SOON_SECONDS)
+    await rental.turns_until(lambda: all_gone(rental), rental.soon_seconds)
 
 
 async def an_instance_belongs_to_nobody(rental: Rental) -> None:
     await rental.site.rent_behind_our_back(f"{rental.prefix}nobody")
-    await rental.turns_until(lambda: all_gone(rental), SOON_SECONDS)
+    await rental.turns_until(lambda: all_gone(rental), rental.soon_seconds)
 
 
 async def a_host_is_forgotten_by_everybody(rental: Rental) -> None:
@@ -202,7 +203,7 @@ async def a_host_is_forgotten_by_everybody(rental: Rental) -> None:
         begun.host_id, environment=environment, requirements=REQUIREMENTS, image=IMAGE
     )
     assert isinstance(outcome, Rented)
-    deadline = asyncio.get_running_loop().time() + 2.5 * SOON_SECONDS
+    deadline = asyncio.get_running_loop().time() + 2.5 * rental.soon_seconds
     while not await all_gone(rental):
         assert asyncio.get_running_loop().time() < deadline, "it lives on"
         await asyncio.sleep(0.1)
@@ -255,7 +256,7 @@ async def a_destroy_is_believed_done_and_is_not(rental: Rental) -> None:
 async def the_list_cannot_be_trusted(rental: Rental) -> None:
     only(rental)
     await rent(rental)
-    await rental.turns_until(lambda: is_running(rental), SOON_SECONDS)
+    await rental.turns_until(lambda: is_running(rental), rental.soon_seconds)
     await asyncio.sleep(rental.patience.listing.total_seconds())
     await rental.site.order({"on": "list", "kind": "odd-shape", "times": 3})
     for _ in range(3):
@@ -266,7 +267,7 @@ async def the_list_cannot_be_trusted(rental: Rental) -> None:
 
 async def never_called_gone_while_there(rental: Rental) -> None:
     """Turns until nothing is left; after each the ledger calls nothing gone that is there."""
-    deadline = asyncio.get_running_loop().time() + 3 * SOON_SECONDS
+    deadline = asyncio.get_running_loop().time() + 3 * rental.soon_seconds
     while not await rental.is_quiet():
         assert asyncio.get_running_loop().time() < deadline
         await rental.turn()
@@ -460,7 +461,10 @@ async def test_without_the_safeguard_they_are_not(
     safeguard: Safeguard, open_site: OpenSite, house: House, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(fleet, "DESTROY_SECONDS", 0.02)
-    async with open_site(safeguard) as site, open_rental(house, site) as rental:
+    async with (
+        open_site(safeguard) as site,
+        open_rental(house, site, soon_seconds=BRIEF_SECONDS) as rental,
+    ):
         with monkeypatch.context() as patch:
             safeguard.take_away(patch, rental)
             with pytest.raises(AssertionError):
