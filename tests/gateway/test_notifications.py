@@ -158,7 +158,7 @@ nearly = st.recursive(
 
 
 @given(json_values | nearly)
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=300)
 def test_any_json_is_understood_or_refused(told: object) -> None:
     try:
         found = seen(told)
@@ -168,7 +168,7 @@ def test_any_json_is_understood_or_refused(told: object) -> None:
 
 
 @given(st.sampled_from([seaweedfs, aws, minio, eventbridge]), st.data())
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=200)
 def test_any_key_survives_its_store(told_by: Any, data: st.DataObject) -> None:
     name = data.draw(st.text(st.characters(exclude_categories=["Cs"], exclude_characters="\0")))
     key = f"raw/{name}x"
@@ -205,7 +205,7 @@ async def test_any_json_is_answered_without_a_failure(door: Door) -> None:
     bodies: list[object] = []
 
     @given(json_values | nearly)
-    @settings(max_examples=60, deadline=None, derandomize=True,
+    @settings(max_examples=60, derandomize=True,
               suppress_health_check=[HealthCheck.too_slow])  # fmt: skip
     def collect(told: object) -> None:
         bodies.append(told)

@@ -558,7 +558,7 @@ def shaded() -> bytes:
     return jpeg((25 + across + down + noise).clip(0, 255).astype(np.uint8), quality=85)
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(
     turn=st.sampled_from([0, 90, 180, 270]),
     corner=st.tuples(st.integers(-300, 300), st.integers(-300, 300)),

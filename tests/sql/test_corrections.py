@@ -7,7 +7,7 @@ from typing import Any
 from uuid import UUID, uuid4
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from schema.analysis import Analysis, DocumentType, Party
@@ -238,7 +238,6 @@ FOUND = st.builds(
 )
 
 
-@settings(deadline=None)
 @given(FOUND, FOUND, st.sets(st.sampled_from(CorrectedField)))
 def test_laid_over_is_what_is_said_and_below_it_stays_what_was_found(
     found: Analysis, other: Analysis, fields: set[CorrectedField]

@@ -8,7 +8,7 @@ from tempfile import TemporaryDirectory
 from uuid import UUID
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from schema.corrections import Said
@@ -83,7 +83,6 @@ def test_the_matter_it_was_brought_to_is_the_one_before_a_person_corrected_it() 
 TEXT = st.text(st.characters(exclude_characters="\x00", exclude_categories=["Cs"]), min_size=1)
 
 
-@settings(deadline=None)
 @given(TEXT, TEXT)
 def test_names_and_notes_of_any_kind_come_back_and_run_in_no_spreadsheet(
     name: str, note: str

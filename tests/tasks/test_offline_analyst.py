@@ -734,7 +734,7 @@ FRAGMENTS = st.sampled_from(
 )  # fmt: skip
 
 
-@settings(max_examples=80, deadline=None)
+@settings(max_examples=80)
 @example(pages=["MARCH 0i"], file_name="")
 @given(
     pages=st.lists(

@@ -115,7 +115,7 @@ def test_every_quote_of_an_analysis_is_marked_and_none_is_dropped() -> None:
 TEXT = st.text(st.sampled_from("abcdeloi015 sSbB8\n-,;:$§()\u201c\u2019ﬁéüß/%"), max_size=300)
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=200)
 @given(before=TEXT, quote=TEXT, after=TEXT)
 def test_whatever_stands_on_a_page_is_supported(before: str, quote: str, after: str) -> None:
     quote = f"{quote}x"
@@ -147,7 +147,7 @@ WORDS = st.lists(
 )
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=100)
 @given(words=WORDS, every=st.integers(40, 60), width=st.integers(30, 80), data=st.data())
 def test_a_page_broken_into_lines_and_slightly_misread_still_supports(
     words: list[str], every: int, width: int, data: st.DataObject
@@ -162,7 +162,7 @@ def test_a_page_broken_into_lines_and_slightly_misread_still_supports(
     assert stands(quote, "Page 3\n" + page + "\nFooter") == 1
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=100)
 @given(
     dollars=st.integers(1_000, 999_999),
     other=st.integers(1_000, 999_999),
@@ -176,7 +176,7 @@ def test_a_sum_is_never_taken_for_another(dollars: int, other: int, page_first: 
     assert stands(quote, f"{page}\n" if page_first else f"\n{page}") is None
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=100)
 @given(
     words=st.lists(
         st.sampled_from(["tenant", "deliver", "rent", "shall", "pay"]), min_size=30, max_size=40
@@ -193,7 +193,7 @@ def test_a_word_that_turns_the_meaning_is_neither_lost_nor_put_in(
     assert stands(plain, turned) is None
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(quote=st.text(max_size=600), page=st.text(max_size=600), near=st.integers(-3, 5))
 def test_the_check_never_raises_and_only_names_pages_there_are(
     quote: str, page: str, near: int

@@ -60,7 +60,7 @@ CALLS = st.tuples(PROMPTS, st.sampled_from([1, 7, 500]), st.sampled_from([None, 
 ITEMS = st.tuples(PROMPTS, st.sampled_from([0, 1, 500]), st.sampled_from([None, *ITEM_KINDS]))
 
 
-@settings(max_examples=15, deadline=None)
+@settings(max_examples=15)
 @given(calls=st.lists(CALLS, max_size=6), items=st.lists(ITEMS, max_size=4))
 def test_what_is_in_the_books_is_what_was_received_plus_what_was_lost(
     shared: Site, calls: list[Any], items: list[Any]

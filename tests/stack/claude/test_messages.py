@@ -357,7 +357,7 @@ JSON = st.recursive(
 )
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=300)
 @given(changes=st.dictionaries(FIELDS, JSON, max_size=4))
 def test_whatever_is_sent_is_answered_or_refused(changes: dict[str, object]) -> None:
     body = {"model": MODEL, "max_tokens": 100, "messages": said("Hello"), **changes}

@@ -190,7 +190,7 @@ def _nested(inner: st.SearchStrategy[dict[str, Any]]) -> st.SearchStrategy[dict[
     return st.builds(array_of, inner, st.integers(0, 1)) | objects
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=150)
 @given(
     schema=st.dictionaries(NAMES, st.recursive(SCALARS, _nested, max_leaves=8)).map(
         lambda each: closed(**each)
@@ -225,7 +225,7 @@ JSON = st.recursive(
 )
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=300)
 @given(schema=JSON)
 def test_whatever_is_sent_as_a_schema_is_refused_or_filled(schema: object) -> None:
     whole = {"type": "array", "items": schema}

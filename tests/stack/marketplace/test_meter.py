@@ -1,12 +1,11 @@
 from decimal import Decimal
 
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from stack.marketplace.instances import NEXT, Instance, Moment, NotAllowed, Status
 from stack.marketplace.meter import Rates, Span, bill, disk_dollars_per_hour
 
-patient = settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])
 HOUR_US = 3_600_000_000
 RATES = Rates(Decimal("0.01"), Decimal("0.02"), Decimal("0.005"))
 dollars = st.decimals(min_value=0, max_value=200, places=4)
@@ -88,7 +87,6 @@ def test_a_new_bid_is_billed_from_then_on() -> None:
     assert one.bill(30_000_000).gpu_dollars == Decimal("0.001") + Decimal("0.01")
 
 
-@patient
 @given(dollars, st.lists(lengths, max_size=20))
 def test_splitting_a_time_changes_no_amount(rate: Decimal, pieces: list[int]) -> None:
     parts = [Span(piece, rate) for piece in pieces]
@@ -96,7 +94,6 @@ def test_splitting_a_time_changes_no_amount(rate: Decimal, pieces: list[int]) ->
     assert bill(parts, rates=RATES, bytes_down=0, bytes_up=0) == whole
 
 
-@patient
 @given(dollars, lengths, lengths)
 def test_a_bill_only_grows(rate: Decimal, first: int, more: int) -> None:
     earlier = bill([Span(first, rate)], rates=RATES, bytes_down=first, bytes_up=0)
@@ -104,7 +101,6 @@ def test_a_bill_only_grows(rate: Decimal, first: int, more: int) -> None:
     assert later.total_dollars >= earlier.total_dollars
 
 
-@patient
 @given(dollars, lengths)
 def test_an_amount_is_within_half_a_microdollar_of_the_truth(rate: Decimal, length: int) -> None:
     charged = bill([Span(length, rate)], rates=RATES, bytes_down=0, bytes_up=0).gpu_dollars
@@ -115,7 +111,6 @@ def test_a_disk_costs_a_720th_of_its_month_per_hour() -> None:
     assert disk_dollars_per_hour(Decimal(36), Decimal("0.2")) == Decimal("0.01")
 
 
-@patient
 @given(st.lists(st.sampled_from(Status), max_size=30), st.data())
 def test_no_history_bills_more_gpu_than_disk_or_visits_a_forbidden_state(
     wanted: list[Status], data: st.DataObject
@@ -136,7 +131,6 @@ def test_no_history_bills_more_gpu_than_disk_or_visits_a_forbidden_state(
     assert 0 <= now.gpu_microseconds <= now.disk_microseconds == clock_us
 
 
-@patient
 @given(st.lists(st.integers(0, 10**9), min_size=1, max_size=6))
 def test_history_tells_what_was_true_at_any_time(steps: list[int]) -> None:
     one = instance()

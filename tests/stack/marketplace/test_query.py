@@ -1,7 +1,7 @@
 from decimal import Decimal
 from typing import Any
 
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from stack.marketplace.catalogue import make_catalogue, offer_row
@@ -25,7 +25,6 @@ def rows(storage: str = "5", *, rented: frozenset[int] = frozenset()) -> list[di
 
 
 ROWS = rows()
-patient = settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])
 
 
 def search(body: dict[str, Any], offers: list[dict[str, Any]] | None = None) -> list[Any]:
@@ -134,13 +133,11 @@ fields = st.sampled_from(
 )
 
 
-@patient
 @given(st.dictionaries(fields, junk))
 def test_no_query_makes_the_search_fail(body: dict[str, Any]) -> None:
     assert len(search(body)) <= MOST_OFFERS
 
 
-@patient
 @given(numbers)
 def test_below_and_not_below_part_the_market(bound: float) -> None:
     below = search({**ANY, "dph_total": {"lt": bound}}, ROWS[:60])

@@ -212,7 +212,7 @@ def test_summaries_that_are_too_long_together_are_cut() -> None:
     assert found.summary.endswith("…")
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(parts=in_parts(least=2), whole=wholes)
 def test_what_an_account_of_the_whole_says_is_what_the_document_is(
     parts: list[Part], whole: Whole
@@ -221,7 +221,7 @@ def test_what_an_account_of_the_whole_says_is_what_the_document_is(
     assert {name: found[name] for name in Whole.model_fields} == whole.model_dump()
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(parts=in_parts(), whole=st.none() | wholes)
 def test_parts_make_one_valid_analysis_whose_pages_are_theirs(
     parts: list[Part], whole: Whole | None
@@ -256,7 +256,7 @@ def said(found: Analysis) -> dict[str, list[Any]]:
     }
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(parts=in_parts(), whole=st.none() | wholes)
 def test_nothing_that_a_part_says_is_lost_and_nothing_is_added(
     parts: Sequence[Part], whole: Whole | None
@@ -267,7 +267,7 @@ def test_nothing_that_a_part_says_is_lost_and_nothing_is_added(
         assert set(every) == {one for each in theirs for one in each[what]}
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(parts=in_parts(least=2))
 def test_no_name_stands_there_twice_with_one_role_nor_with_and_without(
     parts: Sequence[Part],

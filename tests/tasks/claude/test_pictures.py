@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from hypothesis import assume, example, given, settings
+from hypothesis import assume, example, given
 from hypothesis import strategies as st
 from PIL import Image, ImageOps
 
@@ -273,7 +273,6 @@ def test_a_page_of_small_print_comes_in_two_halves_that_show_all_of_it_larger(
         assert half.width / size[0] == pytest.approx(half.height / (0.54 * size[1]), abs=0.005)
 
 
-@settings(deadline=None)
 @given(
     width=st.integers(300, 3_000),
     height=st.integers(300, 3_000),

@@ -234,7 +234,7 @@ def test_the_instructions_are_the_same_whatever_the_document_says(
     assert instructed(whole) == SUMMING_UP
 
 
-@settings(max_examples=50, deadline=None)
+@settings(max_examples=50)
 @given(parts=in_parts(), leaked=st.sampled_from(["\n", "\u2028", "\x85", "\r"]))
 def test_an_account_makes_no_marked_line_even_if_the_model_wrote_the_mark_into_it(
     parts: list[Part], leaked: str

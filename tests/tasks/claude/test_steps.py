@@ -197,7 +197,7 @@ class Api:
         return past(step, outcome, in_batch=in_batch, detail=f"{outcome} {len(self.calls)}")
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=300)
 @given(
     pages=st.integers(1, 40),
     limit=st.integers(1, MOST_PAGES_PER_CALL),

@@ -100,7 +100,7 @@ one_word = st.builds(
 )
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(words=st.lists(one_word, max_size=8), rotate=st.sampled_from((0, 90, 180, 270)))
 def test_whatever_an_engine_reports_has_its_place(words: Sequence[Word], rotate: int) -> None:
     for slab in slabs_of(words, PageFrame(-10, 20, 602, 812, rotate)):

@@ -5,13 +5,12 @@ from decimal import Decimal
 from typing import Any
 
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
 from work_pools.vastai.models import FailureKind, Instance, Offer, Status
 
-PATIENT = settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])
 """For machines that are busy with other things."""
 
 ODD = [None, True, False, 0, -1, 7, 24564, 10**400, -(10**400), 0.5, float("nan"), float("inf")]
@@ -37,7 +36,6 @@ OFFER_FIELDS = [name for name in Offer.model_fields if name != "id"]
 INSTANCE_FIELDS = [name for name in Instance.model_fields if name != "id"]
 
 
-@PATIENT
 @given(number=st.integers(1, 10**15), row=rows(OFFER_FIELDS), disk_gb=st.integers(1, 1000))
 def test_whatever_an_offer_says_it_can_be_read_and_holds_only_finite_numbers(
     number: int, row: dict[str, Any], disk_gb: int
@@ -50,7 +48,6 @@ def test_whatever_an_offer_says_it_can_be_read_and_holds_only_finite_numbers(
     assert (price is None) == (offer.dph_base is None or offer.storage_cost is None)
 
 
-@PATIENT
 @given(number=st.integers(1, 10**15), row=rows(INSTANCE_FIELDS))
 def test_whatever_an_instance_says_it_can_be_read_and_has_a_status(
     number: int, row: dict[str, Any]

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tests.work_pools.vastai.test_models import OFFER_FIELDS, PATIENT, rows
+from tests.work_pools.vastai.test_models import OFFER_FIELDS, rows
 from work_pools.vastai.models import Offer
 from work_pools.vastai.ranking import PagesPerSecond, WorkAhead, rank
 from work_pools.vastai.requirements import Requirements, to_query, unmet
@@ -177,7 +177,6 @@ def meets(has: Any, operator: str, term: Any) -> bool:
             raise AssertionError(operator)
 
 
-@PATIENT
 @given(changes=NEAR_THE_EDGE)
 def test_the_search_leaves_out_no_offer_that_would_do(changes: dict[str, Any]) -> None:
     if unmet(offer(**changes), WANTED):
@@ -189,7 +188,6 @@ def test_the_search_leaves_out_no_offer_that_would_do(changes: dict[str, Any]) -
             assert meets(row[name], operator, term), name
 
 
-@PATIENT
 @given(row=rows(OFFER_FIELDS))
 def test_a_strange_offer_is_refused_or_priced_but_never_a_crash(row: dict[str, Any]) -> None:
     lenient = Requirements(
@@ -235,7 +233,6 @@ SPEEDS = st.dictionaries(
 )
 
 
-@PATIENT
 @given(offers=OFFERS, speeds=SPEEDS, seed=st.integers(), avoided=st.sets(st.integers(1, 20)))
 def test_a_ranking_holds_every_offer_once_best_first_whatever_order_they_came_in(
     offers: list[Offer], speeds: dict[str, PagesPerSecond], seed: int, avoided: set[int]
@@ -254,7 +251,6 @@ def test_a_ranking_holds_every_offer_once_best_first_whatever_order_they_came_in
         assert abs(ranked.dollars_total - ranked.dollars_per_page * BULK.pages) < Decimal("1e-9")
 
 
-@PATIENT
 @given(base=DOLLARS, less=st.decimals(Decimal("0.001"), Decimal("0.049"), places=3))
 def test_of_two_offers_alike_the_cheaper_is_taken(base: Decimal, less: Decimal) -> None:
     dear = offer(id=1, dph_base=base, dph_total=None)
@@ -330,7 +326,6 @@ def test_a_machine_that_failed_lately_is_avoided_and_the_reason_is_given() -> No
     assert ranking.rejected == [(offer(), "its machine failed lately and is avoided")]
 
 
-@PATIENT
 @given(speed=st.floats(0.1, 100), pages=st.integers(0, 10**7))
 def test_a_measured_speed_counts_as_far_as_the_pages_it_rests_on(speed: float, pages: int) -> None:
     prior = expected_speed("RTX 4090", {}).pages_per_second

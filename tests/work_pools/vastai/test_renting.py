@@ -15,7 +15,6 @@ from pydantic import SecretStr
 
 from schema.failures import Misconfigured, MoneyStops, RetryLater
 from tests.work_pools.vastai.conftest import API_KEY, Market
-from tests.work_pools.vastai.test_models import PATIENT
 from work_pools.vastai.answers import Answer
 from work_pools.vastai.client import (
     Ambiguous,
@@ -220,7 +219,6 @@ CONTENTS = st.one_of(
 )
 
 
-@PATIENT
 @given(
     status=st.sampled_from([200, 201, 204, 302, 400, 401, 403, 404, 409, 410, 422, 429, 500, 503]),
     content=CONTENTS,

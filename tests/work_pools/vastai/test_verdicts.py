@@ -4,7 +4,7 @@ from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from uuid import UUID
 
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from sql.hosts import Host
@@ -13,7 +13,6 @@ from work_pools.vastai.verdicts import Adopt, Destroy, End, Gone, Keep, Patience
 
 NOW = datetime(2026, 6, 1, 12, tzinfo=UTC)
 PATIENCE = Patience()
-PATIENT = settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])
 STATUSES = (
     None,
     "created",
@@ -95,20 +94,17 @@ def instances(draw: st.DrawFn, *statuses: str | None) -> Instance:
     )
 
 
-@PATIENT
 @given(hosts(), instances())
 def test_a_host_on_the_list_is_never_called_gone(host: Host, instance: Instance) -> None:
     assert not isinstance(judge(host, instance, PATIENCE), Gone)
 
 
-@PATIENT
 @given(hosts("booting", "running"))
 def test_a_host_too_new_to_be_listed_is_not_missed(host: Host) -> None:
     verdict = judge(host, None, PATIENCE)
     assert isinstance(verdict, Keep if host.age <= PATIENCE.listing else Gone)
 
 
-@PATIENT
 @given(hosts("ordered"))
 def test_an_order_without_an_answer_is_given_up_only_when_it_is_settled(host: Host) -> None:
     assert host.ordered_at is not None
@@ -116,7 +112,6 @@ def test_an_order_without_an_answer_is_given_up_only_when_it_is_settled(host: Ho
     assert isinstance(judge(host, None, PATIENCE), Gone if settled else Keep)
 
 
-@PATIENT
 @given(hosts("ordered", "ending"), instances())
 def test_an_instance_under_the_label_of_an_open_order_is_adopted(
     host: Host, instance: Instance
@@ -125,7 +120,6 @@ def test_an_instance_under_the_label_of_an_open_order_is_adopted(
         assert judge(host, instance, PATIENCE) == Adopt(7)
 
 
-@PATIENT
 @given(hosts("ending"), instances())
 def test_a_host_that_must_end_and_is_listed_is_destroyed_once_its_grace_is_over(
     host: Host, instance: Instance
@@ -134,14 +128,12 @@ def test_a_host_that_must_end_and_is_listed_is_destroyed_once_its_grace_is_over(
         assert judge(host, instance, PATIENCE) == Destroy()
 
 
-@PATIENT
 @given(hosts("ending"))
 def test_a_host_told_to_go_and_not_listed_is_gone(host: Host) -> None:
     if host.instance_id is not None and host.destroys:
         assert judge(host, None, PATIENCE) == Gone()
 
 
-@PATIENT
 @given(hosts("booting", "running"), instances())
 def test_no_host_outlives_its_deadline_or_its_money(host: Host, instance: Instance) -> None:
     is_late = host.deadline_at is not None and host.deadline_at < NOW
@@ -150,7 +142,6 @@ def test_no_host_outlives_its_deadline_or_its_money(host: Host, instance: Instan
         assert isinstance(judge(host, instance, PATIENCE), End)
 
 
-@PATIENT
 @given(hosts("running"), instances("running"))
 def test_a_running_host_that_is_silent_too_long_is_ended(host: Host, instance: Instance) -> None:
     last = max(filter(None, (host.last_seen_at, host.running_at)))
@@ -158,20 +149,17 @@ def test_a_running_host_that_is_silent_too_long_is_ended(host: Host, instance: I
         assert isinstance(judge(host, instance, PATIENCE), End)
 
 
-@PATIENT
 @given(hosts("booting", "running"), instances("stopped", "exited", "frozen", "offline", "unknown"))
 def test_a_host_that_stopped_is_ended_whatever_stopped_it(host: Host, instance: Instance) -> None:
     assert isinstance(judge(host, instance, PATIENCE), End)
 
 
-@PATIENT
 @given(hosts("booting"), instances(None, "created", "loading", "a word never seen before"))
 def test_no_boot_lasts_for_ever(host: Host, instance: Instance) -> None:
     if host.age > PATIENCE.boot:
         assert isinstance(judge(host, instance, PATIENCE), End)
 
 
-@PATIENT
 @given(hosts("running"), instances("running"))
 def test_a_host_that_reads_within_its_limits_is_left_alone(host: Host, instance: Instance) -> None:
     is_heard = host.last_seen_at is not None and NOW - host.last_seen_at <= PATIENCE.silence
@@ -181,7 +169,6 @@ def test_a_host_that_reads_within_its_limits_is_left_alone(host: Host, instance:
         assert judge(host, instance, PATIENCE) == Keep()
 
 
-@PATIENT
 @given(hosts("intended"), st.none() | instances())
 def test_an_intent_rents_nothing_and_is_dropped_when_its_worker_died(
     host: Host, instance: Instance | None
@@ -190,7 +177,6 @@ def test_an_intent_rents_nothing_and_is_dropped_when_its_worker_died(
     assert isinstance(verdict, End if NOW - host.created_at > PATIENCE.order else Keep)
 
 
-@PATIENT
 @given(hosts(), st.none() | instances())
 def test_only_what_boots_and_runs_is_called_started(host: Host, instance: Instance | None) -> None:
     if isinstance(judge(host, instance, PATIENCE), Started):
