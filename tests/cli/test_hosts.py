@@ -73,7 +73,7 @@ async def test_a_host_costs_by_the_second_until_it_is_charged(house: House) -> N
     )
     async with house.transaction():
         (host,) = await newest_rented_hosts(house.db, limit=1)
-    assert Decimal("3.80") <= host.dollars < Decimal("3.90")
+    assert Decimal("3.80") <= host.dollars < Decimal("3.84")
     assert host.billed_seconds == pytest.approx(3600, abs=30)
 
 

@@ -98,9 +98,7 @@ async def door(stack: Stack, app_dsn: str, tmp_path: Path) -> AsyncGenerator[Doo
         app.state.services = services
         pool = services.pool
         transport = httpx.ASGITransport(app)
-        async with httpx.AsyncClient(
-            transport=transport, base_url="http://gateway", timeout=60
-        ) as http:
+        async with httpx.AsyncClient(transport=transport, base_url="http://gateway") as http:
             yield Door(http, transport, pool, gateway)
 
 

@@ -26,16 +26,27 @@ async def _runs(flow: str) -> list[UUID]:
     return [run.id for run in runs if run.state is not None and not run.state.is_scheduled()]
 
 
-async def test_documents_dropped_in_one_go_become_jobs_with_one_session_and_a_handful_of_runs(
+async def test_documents_dropped_in_one_go_become_jobs_with_one_session_at_a_time_and_few_runs(
     stack: Stack, empty: None, db: Connection
 ) -> None:
     ingests, sessions = await _runs("ingest"), await _runs("ocr")
+    began = await (await db.execute("select now()")).fetchone()
     drop(stack, "one-go", 60)
     await eventually(lambda: all_completed(db, "one-go", 60))
 
     assert len(await _runs("ingest")) - len(ingests) <= 4
     # One; another, if those that came last were slower to come than a session lingers.
     assert 1 <= len(await _runs("ocr")) - len(sessions) <= 3
+    cursor = await db.execute(
+        """
+        select count(*) from aseagi.ocr_sessions one join aseagi.ocr_sessions another
+            on one.created_at < another.created_at
+            and coalesce(one.closed_at, now()) > another.created_at
+        where one.created_at > %s
+        """,
+        began,
+    )
+    assert await cursor.fetchone() == (0,), "sessions side by side"
     cursor = await db.execute(
         """
         select count(*), count(distinct file_hash),

@@ -123,7 +123,7 @@ class Counting:
     def client(self, room: Room) -> httpx.AsyncClient:
         self.app.add_middleware(Turns, rooms={"/uploads": room})
         transport = httpx.ASGITransport(self.app)
-        return httpx.AsyncClient(transport=transport, base_url="http://x", timeout=60)
+        return httpx.AsyncClient(transport=transport, base_url="http://x")
 
 
 @pytest.fixture

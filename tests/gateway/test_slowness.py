@@ -139,7 +139,7 @@ async def uploads() -> AsyncGenerator[httpx.AsyncClient]:
         return len(await request.body())
 
     transport = httpx.ASGITransport(app)
-    async with httpx.AsyncClient(transport=transport, base_url="http://x", timeout=60) as http:
+    async with httpx.AsyncClient(transport=transport, base_url="http://x") as http:
         yield http
 
 

@@ -58,9 +58,7 @@ async def test_without_the_secret_nothing_is_read_and_nothing_written(
 async def test_without_a_bot_there_is_no_such_path(tmp_path: Path) -> None:
     app: FastAPI = create_app(spool_dir=tmp_path / "spool")
     transport = httpx.ASGITransport(app)
-    async with httpx.AsyncClient(
-        transport=transport, base_url="http://gateway", timeout=60
-    ) as http:
+    async with httpx.AsyncClient(transport=transport, base_url="http://gateway") as http:
         assert (await http.post("/telegram", json={"update_id": 1})).status_code == 404
 
 

@@ -136,6 +136,7 @@ class Rental:
     namespace: str
     wait_seconds: float = 20.0
     soon_seconds: float = 120.0
+    """For so long what must come soon is waited for."""
     unconfirmed: list[str] = field(default_factory=list[str])
 
     @property
